@@ -1,0 +1,1 @@
+"""Programs: the restricted shell and the administration command."""

@@ -1,0 +1,297 @@
+"""Everything annexshell can refuse or fail at: one class a reason.
+
+A class carries the text a person reads, the exit code a peer looks at, and, by the family
+it belongs to, what becomes of the conversation:
+
+    ShellError      before any conversation: one line on stderr, then the exit code
+    RequestError    one request fails with an ERROR line; the connection goes on
+    LinkError       the connection itself is gone or broken; this link ends
+    ProtocolError   a line that may not stand where it stands (whose mistake is in the class)
+
+Raising sites give fields, never sentences. The text follows
+``<what> (<where>): <what to do>``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+def printable(value: object) -> str:
+    """Text for a terminal or an ERROR line: nothing in it can move a cursor.
+
+    Bytes are read as UTF-8; what is no UTF-8 and what is a control character is escaped.
+    """
+    text = (
+        value.decode("utf-8", "backslashreplace")
+        if isinstance(value, bytes)
+        else str(value)
+    )
+    if text.isprintable():
+        return text
+    return "".join(
+        (
+            char
+            if char.isprintable()
+            else char.encode("unicode_escape", "backslashreplace").decode()
+        )
+        for char in text
+    )
+
+
+class AnnexshellError(Exception):
+    """The root of the hierarchy; ``text`` is formatted with the fields given."""
+
+    text: ClassVar[str] = "{detail}"
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, **fields: object) -> None:
+        self.fields = fields
+        super().__init__(
+            self.text.format(**{n: printable(v) for n, v in fields.items()})
+        )
+
+
+# -- before any conversation -------------------------------------------------------------
+
+
+class ShellError(AnnexshellError):
+    """The command line is refused or cannot be carried out."""
+
+
+class BadParameters(ShellError):
+    text = (
+        "bad parameters ({detail}): see annexshell(1) for the commands that may be run"
+    )
+
+
+class UnknownOption(ShellError):
+    text = "Invalid option `{option}' ({command}): leave it out"
+
+
+class MissingClientUUID(ShellError):
+    text = "missing UUID parameter (p2pstdio): the client must say who it is"
+
+
+class BadClientUUID(ShellError):
+    text = (
+        "not a repository uuid: {value} (p2pstdio): only letters, digits and -, at most 64,"
+        " are accepted; check annex.uuid of the client"
+    )
+
+
+class NotServedYet(ShellError):
+    text = (
+        "{command} is not supported by this server ({where}): use a client that speaks the"
+        " P2P protocol (git-annex 6.20180312 or newer)"
+    )
+
+
+class BlockedBy(ShellError):
+    text = "Action blocked by {variable}"
+
+
+class OnlyAllowedTo(ShellError):
+    text = "Only allowed to access {allowed} not {asked}"
+
+
+class OnlyAllowedUnknown(ShellError):
+    text = "Only allowed to access {allowed} and could not determine directory from command line"
+
+
+class NotGitCommand(ShellError):
+    text = "not a command this account may run: {command}: only git-annex and git may be used"
+
+
+class GitShellFailed(ShellError):
+    text = "git-shell failed ({detail})"
+
+
+class NoSuchRepository(ShellError):
+    text = "no such directory ({path}): check the path in the remote's url"
+
+
+class NotARepository(ShellError):
+    text = "not a git repository ({path}): check the path in the remote's url"
+
+
+class ConfigUnreadable(ShellError):
+    text = (
+        "failed to read git config of git repository in {host} on {path}; perhaps this"
+        " repository is not set up correctly or has moved: {detail}"
+    )
+
+
+class UnsupportedVersion(ShellError):
+    text = "annex.version {version} is not supported ({path}): upgrade it with git annex upgrade"
+
+
+class Unsupported(ShellError):
+    text = (
+        "{setting} is not supported yet ({path}): unset it, or use git-annex-shell here"
+    )
+
+
+class NotAnAnnex(ShellError):
+    text = "Not a git-annex or gcrypt repository. ({path}): run git annex init there"
+
+
+class InitializationPrevented(ShellError):
+    text = (
+        "Initialization prevented by .noannex file ({path}): {detail};"
+        " remove the file to override. Not initialized."
+    )
+
+
+class UUIDLost(ShellError):
+    text = (
+        "annex.uuid is missing but the repository was initialized before ({path}):"
+        " restore annex.uuid in its git config; a new one would orphan its content"
+    )
+
+
+class UUIDMismatch(ShellError):
+    text = "expected repository UUID {expected} but found UUID {found}"
+
+
+class UUIDMissing(ShellError):
+    text = "expected repository UUID {expected} but found uninitialized repository"
+
+
+class NotConfiguredToProxy(ShellError):
+    text = "not configured to proxy for repository {description}"
+
+
+class CannotProxy(ShellError):
+    text = "Cannot proxy {command} command."
+
+
+class RepositoryBusy(ShellError):
+    """Passing trouble at start; 255 makes clients try again instead of giving up for good."""
+
+    text = "the repository is busy or not reachable now ({where}): {detail}; try again"
+    exit_code = 255
+
+
+# -- one request fails, the conversation goes on -------------------------------------------
+
+
+class RequestError(AnnexshellError):
+    """Answered with ``ERROR text``; the connection stays."""
+
+
+class ReadOnly(RequestError):
+    text = "this repository is read-only; write access denied"
+
+
+class AppendOnly(RequestError):
+    text = "this repository is append-only; removal denied"
+
+
+class ContentLocked(RequestError):
+    text = "content is locked ({key}): try again later; {detail}"
+
+
+class TransferInProgress(RequestError):
+    text = (
+        "transfer already in progress, or unable to take transfer lock ({key}): try again"
+        " when it is done"
+    )
+
+
+class NotEnoughSpace(RequestError):
+    text = (
+        "not enough free space, need {missing} more ({where}): free some, or adjust"
+        " annex.diskreserve"
+    )
+
+
+class InsecureKey(RequestError):
+    text = (
+        "annex.securehashesonly blocked transfer of {backend} key ({where}): migrate the file"
+        " to a secure backend"
+    )
+
+
+class KeyNotStorable(RequestError):
+    text = "this key cannot be stored here ({key}): {detail}"
+
+
+class BadOffset(RequestError):
+    text = "the offset {offset} is not a position in a file"
+
+
+class StorageFailed(RequestError):
+    text = "{action} failed ({where}): {detail}"
+
+
+class JournalFailed(RequestError):
+    text = "the location log could not be written ({where}): {detail}"
+
+
+class LockTimeout(RequestError):
+    text = "gave up waiting for a lock ({where}): held by {holder}; see what it is doing there"
+
+
+class PeerUnreachable(RequestError):
+    text = "cannot connect to {name}: {detail}"
+
+
+class PeerFailed(RequestError):
+    text = "{name} failed: {detail}"
+
+
+class PeerRefused(RequestError):
+    """A node's own ERROR text, passed on as it came."""
+
+    text = "{detail}"
+
+
+# -- the link itself -----------------------------------------------------------------------
+
+
+class LinkError(AnnexshellError):
+    """This connection cannot go on."""
+
+
+class LinkClosed(LinkError):
+    text = "the connection to {name} ended"
+
+
+class PayloadShort(LinkError):
+    """The promised bytes cannot be delivered; never padded (spec 01 §5.2, §8.7)."""
+
+    text = "{name} delivered {missing} bytes less than promised"
+
+
+# -- mistakes in the protocol ----------------------------------------------------------------
+
+
+class ProtocolError(AnnexshellError):
+    """A line that may not stand where it stands."""
+
+
+class LineTooLong(ProtocolError):
+    text = "protocol error: a line of more than {limit} bytes"
+
+
+class Malformed(ProtocolError):
+    """The other side sent a line that is no message."""
+
+    text = "unknown command"
+
+
+class OutOfTurn(ProtocolError):
+    """The other side sent a message that may not stand here."""
+
+    text = "{expected}"
+
+
+class OurMistake(ProtocolError):
+    """We were about to send a message that may not stand here: a bug of ours."""
+
+    text = "internal error: {message} cannot be sent in state {state}"
+
+
+class MalformedKey(AnnexshellError):
+    text = "bad key ({key}): {detail}"

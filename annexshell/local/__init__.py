@@ -1,0 +1,1 @@
+"""The Store of a repository on this machine."""

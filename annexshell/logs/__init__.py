@@ -1,0 +1,1 @@
+"""The texts of the git-annex branch, parsed and merged without I/O."""

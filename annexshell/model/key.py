@@ -1,0 +1,117 @@
+"""Keys: their text, their fields, and the file name made from them (spec 02 §2).
+
+The grammar is strict on purpose, and what comes in is canonicalised: only the text that
+`Key.text` gives may name a file or stand in a log.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+
+import attrs
+
+from annexshell.errors import MalformedKey
+
+_GRAMMAR = re.compile(
+    rb"(?P<backend>[^-]+)"
+    rb"(?:-s(?P<size>[0-9]+))?"
+    rb"(?:-m(?P<mtime>[0-9]+))?"
+    rb"(?:-S(?P<chunk_size>[0-9]+))?"
+    rb"(?:-C(?P<chunk_number>[0-9]+))?"
+    rb"--(?P<name>.*)",
+    re.DOTALL,
+)
+_MAX_MTIME = 2**63 - 1
+_MAX_EXTENSION = 64
+_MAX_DIGITS = 4000
+"""More digits than a protocol line needs; int() of longer texts would cost or fail."""
+
+_ESCAPES = ((b"&", b"&a"), (b"%", b"&s"), (b":", b"&c"), (b"/", b"%"))
+
+
+@attrs.frozen(slots=False)
+class Key:
+    """One key. Equal keys have equal canonical texts."""
+
+    backend: bytes
+    name: bytes
+    size: int | None = None
+    mtime: int | None = None
+    chunk_size: int | None = None
+    chunk_number: int | None = None
+
+    @classmethod
+    def parse(cls, text: bytes) -> Key:
+        """The key that ``text`` spells.
+
+        Raises MalformedKey, also for what could not be a file name or a log line.
+        """
+        found = _GRAMMAR.fullmatch(text)
+        if found is None:
+            raise MalformedKey(key=text, detail="not of the form BACKEND-sSIZE--NAME")
+        if b"\0" in text or b"\n" in text:
+            raise MalformedKey(key=text, detail="contains a NUL or a line feed")
+        groups = found.groupdict()
+        name, backend = groups.pop("name"), groups.pop("backend")
+        if any(digits and len(digits) > _MAX_DIGITS for digits in groups.values()):
+            raise MalformedKey(key=text, detail="a number is too long")
+        numbers = {field: None if d is None else int(d) for field, d in groups.items()}
+        if (numbers["mtime"] or 0) > _MAX_MTIME:
+            raise MalformedKey(key=text, detail="the time is out of range")
+        key = cls(backend=backend, name=name, **numbers)
+        if key.has_extension and len(key.extension) > _MAX_EXTENSION:
+            raise MalformedKey(key=text, detail="the extension is longer than 64 bytes")
+        return key
+
+    @cached_property
+    def text(self) -> bytes:
+        """The canonical serialisation."""
+        numbers = (
+            (b"-s", self.size),
+            (b"-m", self.mtime),
+            (b"-S", self.chunk_size),
+            (b"-C", self.chunk_number),
+        )
+        fields = b"".join(b"%s%d" % (mark, n) for mark, n in numbers if n is not None)
+        return self.backend + fields + b"--" + self.name
+
+    @cached_property
+    def file_name(self) -> bytes:
+        """The canonical text escaped so that it is one component of a path (spec 02 §2.4)."""
+        escaped = self.text
+        for char, code in _ESCAPES:
+            escaped = escaped.replace(char, code)
+        return escaped
+
+    @property
+    def has_extension(self) -> bool:
+        """Whether the backend's names end in a file name extension (spec 02 §2.1)."""
+        return self.backend.endswith(b"E") and self.backend != b"GITBUNDLE"
+
+    @property
+    def extension(self) -> bytes:
+        """Everything from the first dot of the name on, the dot included."""
+        dot = self.name.find(b".")
+        return b"" if dot < 0 else self.name[dot:]
+
+    def without_chunk(self) -> Key:
+        """The key this is a chunk of; hash directories are made from it (spec 02 §4.4)."""
+        return attrs.evolve(self, chunk_size=None, chunk_number=None)
+
+    def __str__(self) -> str:
+        return self.text.decode("utf-8", "backslashreplace")
+
+
+def from_file_name(name: bytes) -> Key:
+    """The key whose file name is ``name``.
+
+    Raises MalformedKey where `Key.file_name` would not give the same name back.
+    """
+    text = name.replace(b"%", b"/")
+    for char, code in _ESCAPES[2::-1]:
+        text = text.replace(code, char)
+    key = Key.parse(text)
+    if key.file_name != name:
+        raise MalformedKey(key=name, detail="not the file name of a key")
+    return key

@@ -1,0 +1,1 @@
+"""The P2P protocol without I/O: messages, grammar, parser, conversation."""

@@ -1,0 +1,1 @@
+"""Stores of others whose locations we record."""

@@ -1,0 +1,1 @@
+"""Disk: git-annex's repository formats and locks, as blocking Python without trio."""

@@ -1,0 +1,1 @@
+"""One client, from the first line to the last."""
