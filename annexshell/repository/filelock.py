@@ -1,0 +1,128 @@
+"""Lock files that git-annex's own locks exclude, and are excluded by (spec 02 §7.1).
+
+git-annex uses POSIX record locks over the whole file. Ours are open file description
+locks, which conflict with those in both directions but belong to the descriptor, not to
+the process: closing another descriptor of the same file does not drop them, and two
+sessions in one process exclude each other. ``flock`` would not be seen at all.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import struct
+import time
+from types import TracebackType
+
+from annexshell.errors import LockTimeout
+
+_FLOCK = "hhqqi4x"
+_BUSY = frozenset((errno.EAGAIN, errno.EACCES))
+DEFAULT_TIMEOUT = 60.0
+"""Seconds to wait for a lock that is held for moments only (spec 02 §19)."""
+
+
+class FileLock:
+    """A held lock; closing it, or leaving its block, releases it."""
+
+    def __init__(self, fd: int, path: str) -> None:
+        self._fd = fd
+        self.path = path
+
+    def same_file(self) -> bool:
+        """Whether ``path`` still names the file we hold (spec 02 §7.2, sanity check)."""
+        try:
+            now = os.stat(self.path)
+        except FileNotFoundError:
+            return False
+        held = os.fstat(self._fd)
+        return (now.st_dev, now.st_ino) == (held.st_dev, held.st_ino)
+
+    def close(self) -> None:
+        """Release the lock; doing it twice is harmless."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __enter__(self) -> FileLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def try_lock(path: str, *, exclusive: bool, mode: int = 0o666) -> FileLock | None:
+    """The lock on ``path``, or None if somebody else holds it.
+
+    The file is created with ``mode`` less the umask. Raises OSError; a symbolic link is
+    refused (ELOOP), and opening never blocks.
+    """
+    access = os.O_RDWR if exclusive else os.O_RDONLY
+    flags = access | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    return lock_descriptor(os.open(path, flags, mode), path, exclusive=exclusive)
+
+
+def lock_descriptor(fd: int, path: str, *, exclusive: bool) -> FileLock | None:
+    """The lock on an open descriptor, which is owned from here on; None if it is held."""
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(exclusive))
+    except OSError as error:
+        os.close(fd)
+        if error.errno in _BUSY:
+            return None
+        raise
+    return FileLock(fd, path)
+
+
+def wait_lock(
+    path: str,
+    *,
+    exclusive: bool,
+    timeout: float = DEFAULT_TIMEOUT,
+    mode: int = 0o666,
+) -> FileLock:
+    """The lock on ``path``, waiting up to ``timeout`` seconds.
+
+    For locks that git-annex takes blocking. Polls, because a suspended holder would block
+    the kernel's own waiting for ever. Raises LockTimeout naming the holder, and OSError.
+    """
+    deadline = time.monotonic() + timeout
+    pause = 0.002
+    while True:
+        lock = try_lock(path, exclusive=exclusive, mode=mode)
+        if lock is not None:
+            return lock
+        if time.monotonic() >= deadline:
+            raise LockTimeout(where=path, holder=holder_of(path))
+        time.sleep(pause)
+        pause = min(pause * 2, 0.1)
+
+
+def holder_of(path: str, *, exclusive_only: bool = False) -> str | None:
+    """Who holds a lock on ``path``, for a person to read; None if nobody does.
+
+    With ``exclusive_only`` shared holders are not counted. Never creates the file.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _request(not exclusive_only))
+    finally:
+        os.close(fd)
+    kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
+    if kind == fcntl.F_UNLCK:
+        return None
+    return f"process {pid}" if pid > 0 else "another session"
+
+
+def _request(exclusive: bool) -> bytes:
+    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
+    return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
