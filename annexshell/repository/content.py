@@ -69,13 +69,11 @@ class Content:
     def remove(
         self,
         key: Key,
-        *,
         before: int | None,
         clock: Callable[[], int],
+        *,
         prepare: Callable[[], None],
         record: Record,
     ) -> bool:
         """See `Dropping.remove`."""
-        return self._dropping.remove(
-            key, before=before, clock=clock, prepare=prepare, record=record
-        )
+        return self._dropping.remove(key, before, clock, prepare=prepare, record=record)

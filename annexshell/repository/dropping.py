@@ -28,18 +28,17 @@ class Dropping:
     def remove(
         self,
         key: Key,
-        *,
         before: int | None,
         clock: Callable[[], int],
+        *,
         prepare: Callable[[], None],
         record: Callable[[], None],
     ) -> bool:
         """Make the content absent; False if ``clock`` has reached ``before``.
 
         True also if it was absent. ``prepare`` raises if ``record``, which logs the
-        absence, could not work; it runs before anything is deleted. Files of a work tree
-        are never touched. Raises ContentLocked, RemovalRefused, StorageFailed, LockTimeout,
-        and what the callables raise.
+        absence, could not work. Files of a work tree are never touched. Raises
+        ContentLocked, RemovalRefused, StorageFailed, LockTimeout, and as the callables do.
         """
         if not self._removable(key, self._objects.find(key)):
             return True
@@ -55,8 +54,7 @@ class Dropping:
             prepare()
             if before is not None and clock() >= before:
                 return False
-            with storage("removing content", found.place.object):
-                self._delete(key, found.place)
+            self._delete(key, found.place)
             record()
         return True
 
@@ -88,7 +86,10 @@ class Dropping:
 
     def _delete(self, key: Key, place: ObjectPlace) -> None:
         freezer = self._annex.freezer
-        with freezer.thawed(place.directory):
+        with (
+            storage("removing content", place.object),
+            freezer.thawed(place.directory),
+        ):
             if self._annex.hooks.thaws or self._annex.hooks.erases:
                 freezer.thaw_object(place.object)
             if self._annex.hooks.erases:

@@ -36,30 +36,34 @@ def begin_intake(
     peer: bytes,
     name: bytes = b"",
 ) -> Intake | None:
-    """Get ready to receive ``key``; None if it is present already.
+    """Get ready to receive ``key`` from the uuid ``peer``; None if it is present already.
 
-    All that can be refused is refused here, before the sender is offered an offset.
-    ``peer`` is the sender's uuid and ``name`` the associated file. Raises KeyNotStorable,
-    InsecureKey, TransferInProgress, NotEnoughSpace, StorageFailed, BadClientUUID.
+    All that can be refused is refused here, before the sender is offered an offset. Raises
+    KeyNotStorable, InsecureKey, TransferInProgress, NotEnoughSpace, StorageFailed.
     """
     if objects.present(key):
         return None
     check_acceptable(annex, key)
     transfer = begin_download(annex, key, peer, name)
-    partial = None
+    intake = None
     try:
-        if objects.present(key):
+        if not objects.present(key):
+            intake = _start(annex, key, transfer, placing)
+    finally:
+        if intake is None:
             transfer.close()
-            return None
-        partial = _open_partial(annex, key)
+    return intake
+
+
+def _start(annex: Annex, key: Key, transfer: Transfer, placing: Placing) -> Intake:
+    partial = _open_partial(annex, key)
+    try:
         check_space(annex, key, partial.size())
-        return Intake(key, transfer, partial, placing)
     except BaseException:
-        if partial is not None:
-            partial.forget_if_empty()
-            partial.close()
-        transfer.close()
+        partial.forget_if_empty()
+        partial.close()
         raise
+    return Intake(key, transfer, partial, placing)
 
 
 def _open_partial(annex: Annex, key: Key) -> Partial:
