@@ -518,12 +518,12 @@ def test_adopting_needs_content(content: Content, repository: Repository) -> Non
 def test_the_log_is_written_while_content_cannot_be_removed(
     content: Content, repository: Repository
 ) -> None:
-    seen = []
+    seen, log = [], Log()
 
     def record() -> None:
         other = reopened(repository)
         with pytest.raises(Exception, match="content is locked"):
-            other.remove(KEY, None, lambda: 0, prepare=Log().prepare, record=int)
+            other.remove(KEY, None, lambda: 0, prepare=Log().prepare, record=log.absent)
         seen.append(other.present(KEY))
 
     with begin(content, KEY) as intake:
