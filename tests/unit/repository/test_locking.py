@@ -149,6 +149,7 @@ def test_a_lock_on_a_deleted_lock_file_is_none(
     def deleting(self: FileLock) -> bool:
         if not deleted and self.path == place.lock:
             deleted.append(self.path)
+            os.chmod(place.directory, 0o755)
             os.unlink(self.path)
         return real(self)
 
