@@ -167,9 +167,11 @@ def _read_fields(kinds: tuple[Kind, ...], rest: list[bytes]) -> list[Any]:
         if rest and rest[0]:
             raise Malformed()
         return []
-    texts = _SEPARATOR.split(rest[0], maxsplit=len(kinds) - 1) if rest else []
+    texts = rest
+    if rest and len(kinds) > 1:
+        texts = _SEPARATOR.split(rest[0], maxsplit=len(kinds) - 1)
     if len(texts) == len(kinds) - 1 and kinds[-1] in _OPTIONAL:
-        texts.append(b"")
+        texts = [*texts, b""]
     if len(texts) != len(kinds):
         raise Malformed()
     return [kind.read(text) for kind, text in zip(kinds, texts, strict=True)]

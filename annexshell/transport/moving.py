@@ -52,7 +52,8 @@ async def read_small(payload: Payload) -> bytes | None:
 async def fill(payload: Payload, target: memoryview) -> int:
     """Read the next bytes of ``payload`` until ``target`` is full or none remain.
 
-    Returns their number. Raises PayloadShort.
+    Returns their number. Raises PayloadShort where not one more byte comes: what came
+    before the source's early end is handed over first, for a resume.
     """
     filled = 0
     if payload.prefix:
@@ -62,6 +63,10 @@ async def fill(payload: Payload, target: memoryview) -> int:
     while filled < len(target) and payload.remaining:
         wanted = target[filled : filled + payload.remaining]
         count = await _read(payload, wanted)
+        if count == 0 and filled:
+            break
+        if count == 0:
+            raise PayloadShort(name=payload.source, missing=payload.remaining)
         payload.moved(count)
         filled += count
     return filled
@@ -83,15 +88,11 @@ async def chunks(payload: Payload, size: int = CHUNK) -> AsyncIterator[memoryvie
 
 async def _read(payload: Payload, target: memoryview) -> int:
     if payload.position is not None:
-        count = os.preadv(payload.descriptor, [target], payload.position)
-    else:
-        try:
-            count = await syscalls.read_into(payload.descriptor, target)
-        except ConnectionError:
-            count = 0
-    if count == 0:
-        raise PayloadShort(name=payload.source, missing=payload.remaining)
-    return count
+        return os.preadv(payload.descriptor, [target], payload.position)
+    try:
+        return await syscalls.read_into(payload.descriptor, target)
+    except ConnectionError:
+        return 0
 
 
 Way = Callable[[Payload, Link], Awaitable[None]]
