@@ -229,6 +229,10 @@ class NotAvailable(RequestError):
     text = "{request} is not available on this connection: {detail}"
 
 
+class RemovalRefused(RequestError):
+    text = "the content will not be removed ({key}): {detail}"
+
+
 class BadOffset(RequestError):
     text = "the offset {offset} is not a position in a file"
 
