@@ -68,7 +68,7 @@ class Transfer:
                 continue
             if held is None:
                 return None
-            self._annex.sharing.share_descriptor(held.fd)
+            self._annex.sharing.share(held.fd)
             if held.same_file():
                 return held
             held.close()
@@ -98,7 +98,7 @@ class Transfer:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(temporary, flags, 0o666)
         try:
-            self._annex.sharing.share_descriptor(fd)
+            self._annex.sharing.share(fd)
             os.write(fd, self._started + done + b"\n" + self._name + b"\n")
         finally:
             os.close(fd)
