@@ -14,7 +14,9 @@ Raising sites give fields, never sentences. The text follows
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is the largest part of a refusal's start-up
+    from typing import ClassVar
 
 
 def printable(value: object) -> str:
@@ -150,6 +152,12 @@ class UUIDLost(ShellError):
     )
 
 
+class InitializationFailed(ShellError):
+    """Initialising stopped midway; trying again goes on with the same uuid."""
+
+    text = "the repository could not be initialised ({path}): {detail}"
+
+
 class UUIDMismatch(ShellError):
     text = "expected repository UUID {expected} but found UUID {found}"
 
@@ -179,6 +187,10 @@ class RepositoryBusy(ShellError):
 
     text = "the repository is busy or not reachable now ({where}): {detail}; try again"
     exit_code = 255
+
+
+class AccessFailed(ShellError):
+    text = "cannot be read or written ({where}): {detail}; check its owner and modes"
 
 
 # -- one request fails, the conversation goes on -------------------------------------------

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import NewType
 
-UUID = NewType("UUID", bytes)
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is the largest part of a refusal's start-up
+    from typing import NewType
+
+    UUID = NewType("UUID", bytes)
+else:
+    UUID = bytes
 """A repository's uuid as git-annex writes it: opaque bytes, compared exactly."""
 
 _SAFE = re.compile(rb"[A-Za-z0-9-]{1,64}\Z")
