@@ -171,13 +171,13 @@ def _make_sentinal(annex_dir: str, sharing: Sharing) -> None:
     if os.path.lexists(path + ".cache"):
         return
     with open(path, "ab"):
-        sharing.share_file(path)
+        sharing.share(path)
     now = os.lstat(path)
     seconds, fraction = divmod(now.st_mtime_ns, 10**9)
     temporary = path + ".cache.annexshell"
     with open(temporary, "w", encoding="ascii") as new:
         new.write(f"{now.st_ino} {now.st_size} {seconds} {fraction}")
-    sharing.share_file(temporary)
+    sharing.share(temporary)
     os.rename(temporary, path + ".cache")
 
 

@@ -9,7 +9,8 @@ import pytest
 from annexshell.errors import ReadOnly, StorageFailed
 from annexshell.model.ids import UUID
 from annexshell.protocol.conversation import Role
-from annexshell.serve.answers import Session
+from annexshell.protocol.messages import Message, Put
+from annexshell.serve.answers import Refuse, Session
 from annexshell.serve.connection import converse
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
@@ -21,17 +22,17 @@ CONTENT = b"hello world"
 K = key_of(CONTENT)
 
 
-def allow(word: bytes) -> None:
+def allow(request: Message) -> None:
     """A server in no particular mode."""
 
 
-async def _serve(store: MemoryStore, refuse: object, link: Link) -> None:
-    session = Session(Channel(link, Role.SERVER), store, refuse)  # type: ignore[arg-type]
+async def _serve(store: MemoryStore, refuse: Refuse, link: Link) -> None:
+    session = Session(Channel(link, Role.SERVER), store, refuse)
     await converse(session, U)
 
 
 def run(
-    script: str, store: MemoryStore, refuse: object = allow, **words: bytes
+    script: str, store: MemoryStore, refuse: Refuse = allow, **words: bytes
 ) -> None:
     words = {"K": K.text, "U": U, **words}
     play(partial(_serve, store, refuse), script, **words)
@@ -438,8 +439,8 @@ def test_a_refused_put_leaves_the_connection_to_the_next_file() -> None:
 
 
 def test_a_forbidden_request_never_reaches_the_store() -> None:
-    def refuse(word: bytes) -> None:
-        if word == b"PUT":
+    def refuse(request: Message) -> None:
+        if isinstance(request, Put):
             raise ReadOnly()
 
     run(
