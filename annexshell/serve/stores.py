@@ -70,7 +70,7 @@ def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
         ProxiedStore(peer, asked, branch),
         _settler(branch),
         close,
-        _Negotiation(peer).version,
+        Negotiation(peer).version,
     )
 
 
@@ -118,7 +118,7 @@ def _settler(branch: Branch) -> Callable[[], Awaitable[None]]:
 
 
 @attrs.frozen
-class _Negotiation:
+class Negotiation:
     """The session speaks the node's version, so that what the client says can be kept.
 
     A client that is told of an old node removes without a time limit, which is its own
@@ -130,7 +130,7 @@ class _Negotiation:
 
     async def version(self, asked: int) -> int:
         offered = agreed(asked)
-        self.peer.newest = offered
+        await self.peer.offer(offered)
         try:
             channel = await self.peer.connect()
         except RequestError:

@@ -72,7 +72,8 @@ async def peer_of(
         try:
             yield peer, node
         finally:
-            with trio.move_on_after(0) as scope:
-                scope.shield = True
+            if peer.holds_abandoned_locks:
+                # Those would be seen out for ten minutes.
+                nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=not peer.holds_abandoned_locks):
                 await peer.aclose()
-            nursery.cancel_scope.cancel()
