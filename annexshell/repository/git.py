@@ -98,7 +98,7 @@ class Git:
         try:
             reference = self._repo.lookup_reference(ref)
             return ObjectId(str(reference.peel(pygit2.Commit).id))
-        except (pygit2.GitError, KeyError, ValueError):
+        except _FAILURES:
             return None
 
     def swap(self, ref: str, old: ObjectId | None, new: ObjectId) -> str | None:
@@ -115,7 +115,7 @@ class Git:
                 if str(reference.target) != old:
                     return "the branch moved"
                 reference.set_target(new)
-            except (pygit2.GitError, KeyError, ValueError) as error:
+            except _FAILURES as error:
                 return str(error)
         return None
 
