@@ -13,7 +13,6 @@ import attrs
 import pytest
 
 from annexshell.errors import ContentLocked, TransferInProgress
-from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository.content import Content
 from annexshell.repository.open import Repository, open_repository
