@@ -161,11 +161,17 @@ class LocalStore:
         return boot_seconds()
 
     async def settle(self) -> None:
-        """Commit what was recorded. Failing is no harm: the journal keeps it."""
-        try:
-            await in_thread(self._branch.settle)
-        except RequestError as error:
-            log.warning("%s", error)
+        """Commit what was recorded."""
+        await settle_branch(self._branch)
+
+
+async def settle_branch(branch: Branch) -> None:
+    """Commit what waits in the journal. Failing is no harm: the journal keeps it."""
+    try:
+        if branch.dirty:
+            await in_thread(branch.settle)
+    except RequestError as error:
+        log.warning("%s", error)
 
 
 async def _verdict(opened: OpenObject) -> Validity:

@@ -181,7 +181,6 @@ def write_line(message: m.Message) -> bytes:
     """The line that spells a message, with its line feed."""
     kinds = FORMS[type(message)]
     words = [
-        kind.write(getattr(message, field))
-        for kind, field in zip(kinds, message.__match_args__, strict=True)
+        kind.write(value) for kind, value in zip(kinds, message.values(), strict=True)
     ]
     return b" ".join([message.word, *words]) + b"\n"

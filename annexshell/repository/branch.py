@@ -106,6 +106,11 @@ class Branch:
         """The branch path of the key's location log."""
         return location.location_path(key, one_level=self._one_level)
 
+    @property
+    def dirty(self) -> bool:
+        """Whether something waits in the journal; cheap, unlike `settle`."""
+        return bool(self._journal.names(1))
+
     # -- writing --------------------------------------------------------------------------
 
     def record(self, key: Key, uuid: UUID, present: bool) -> bool:

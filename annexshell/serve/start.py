@@ -18,7 +18,7 @@ from annexshell.protocol.conversation import Role
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
 from annexshell.serve.services import git_service
-from annexshell.serve.stores import Served, local, proxied
+from annexshell.serve.stores import Served, local
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 from annexshell.transport.stdio import take_stdio
@@ -65,6 +65,9 @@ def _log_to_stderr(debug: bool) -> None:
 def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
     if request.asked is None:
         return local(request.repository, request.client, clock)
+    # Most sessions are with the repository itself and need none of this.
+    from annexshell.serve.proxied import proxied
+
     return proxied(request.repository, request.asked, clock)
 
 

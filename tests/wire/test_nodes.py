@@ -19,7 +19,7 @@ from annexshell.proxy.store import ProxiedStore
 from annexshell.remotes.peer import PeerStore
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
-from annexshell.serve.stores import Negotiation
+from annexshell.serve.proxied import Negotiation
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 from tests.support.locations import MemoryLocations

@@ -14,7 +14,7 @@ from annexshell.protocol.messages import Message, Put
 from annexshell.proxy.store import ProxiedStore
 from annexshell.serve.answers import Refuse, Session
 from annexshell.serve.connection import converse
-from annexshell.serve.stores import Negotiation
+from annexshell.serve.proxied import Negotiation
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 from tests.support.locations import MemoryLocations
