@@ -45,10 +45,14 @@ class AuthorizedKey:
             return False
         if self.origins is None:
             return True
-        public = self.key.export_public_key("openssh").decode().strip()
-        line = f'from="{self.origins}" {public}'
-        found = asyncssh.import_authorized_keys(line).validate(key, address, address)
-        return found is not None
+        found = _restricted(self.key, self.origins)
+        return found.validate(key, address, address) is not None
+
+
+def _restricted(key: asyncssh.SSHKey, origins: str) -> asyncssh.SSHAuthorizedKeys:
+    """asyncssh's matching of network addresses; raises ValueError for a bad list."""
+    public = key.export_public_key("openssh").decode().strip()
+    return asyncssh.import_authorized_keys(f'from="{origins}" {public}')
 
 
 def read_authorized_keys(
