@@ -241,6 +241,24 @@ class JournalFailed(RequestError):
     text = "the location log could not be written ({where}): {detail}"
 
 
+class BranchUnreadable(RequestError):
+    """Never taken for an empty log: the next write would publish that (spec 03 §13)."""
+
+    text = (
+        "the git-annex branch cannot be read ({where}): {detail}; check the repository with"
+        " git fsck"
+    )
+
+
+class BranchNotCommitted(RequestError):
+    """What was recorded is safe in the journal; somebody's next commit takes it along."""
+
+    text = (
+        "the git-annex branch cannot be committed to ({where}): {detail}; the changes stay"
+        " in the journal until git annex merge, or the next session, can commit them"
+    )
+
+
 class LockTimeout(RequestError):
     text = "gave up waiting for a lock ({where}): held by {holder}; see what it is doing there"
 

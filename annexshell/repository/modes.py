@@ -51,6 +51,12 @@ class Sharing(NamedTuple):
         """The mode of an object: readable by whom it is shared with, writable by none."""
         return self.file_mode(mode) & ~WRITE_BITS
 
+    def umask(self, umask: int) -> int:
+        """The umask under which plain creation gives shared modes (spec 03 §12.3)."""
+        if self.exact is not None:
+            return 0o777 & ~(self.exact | _search_bits(self.exact))
+        return umask & ~(self.add | _search_bits(self.add))
+
     def share_file(self, path: str) -> None:
         """chmod a file that was just made; another owner's file is left alone."""
         if self.shared:
