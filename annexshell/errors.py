@@ -170,6 +170,14 @@ class NotConfiguredToProxy(ShellError):
     text = "not configured to proxy for repository {description}"
 
 
+class CannotServeCluster(ShellError):
+    """Refusing is safe: an empty or half-known cluster must never say it has a key."""
+
+    text = (
+        "cluster {uuid} cannot be served yet: use one of its nodes, or git-annex-shell"
+    )
+
+
 class CannotProxy(ShellError):
     text = "Cannot proxy {command} command."
 
@@ -227,6 +235,14 @@ class InsecureKey(RequestError):
 
 class KeyNotStorable(RequestError):
     text = "this key cannot be stored here ({key}): {detail}"
+
+
+class NotAvailable(RequestError):
+    text = "{request} is not available on this connection: {detail}"
+
+
+class RemovalRefused(RequestError):
+    text = "the content will not be removed ({key}): {detail}"
 
 
 class BadOffset(RequestError):

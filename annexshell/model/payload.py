@@ -49,9 +49,9 @@ class Payload:
         if len(self.prefix) > self.length:
             raise ValueError("a payload's prefix is longer than the payload")
 
-    def take_prefix(self) -> bytes:
-        """The bytes already read; the caller now owns them."""
-        prefix, self.prefix = self.prefix, b""
+    def take_prefix(self, limit: int) -> bytes:
+        """At most ``limit`` of the bytes already read; the caller now owns them."""
+        prefix, self.prefix = self.prefix[:limit], self.prefix[limit:]
         self.remaining -= len(prefix)
         return prefix
 

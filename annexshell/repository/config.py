@@ -35,6 +35,10 @@ class GitConfig:
         values = self._values.get(name)
         return values[-1] if values else None
 
+    def all(self, name: str) -> list[str]:
+        """Every value of ``name``, in git's order."""
+        return self._values.get(name, [])
+
     def names(self, prefix: str) -> Iterator[str]:
         """Every name set that starts with ``prefix``."""
         return (name for name in self._values if name.startswith(prefix))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import struct
 import time
 from types import TracebackType
@@ -30,10 +31,15 @@ class FileLock:
         self._fd = fd
         self.path = path
 
+    @property
+    def fd(self) -> int:
+        """The descriptor that carries the lock; still owned by it."""
+        return self._fd
+
     def same_file(self) -> bool:
         """Whether ``path`` still names the file we hold (spec 02 §7.2, sanity check)."""
         try:
-            now = os.stat(self.path)
+            now = os.lstat(self.path)
         except FileNotFoundError:
             return False
         held = os.fstat(self._fd)
@@ -57,15 +63,19 @@ class FileLock:
         self.close()
 
 
-def try_lock(path: str, *, exclusive: bool, mode: int = 0o666) -> FileLock | None:
+def try_lock(path: str, *, exclusive: bool, create: bool = True) -> FileLock | None:
     """The lock on ``path``, or None if somebody else holds it.
 
-    The file is created with ``mode`` less the umask. Raises OSError; a symbolic link is
-    refused (ELOOP), and opening never blocks.
+    A missing file is made, with 0666 less the umask, unless ``create`` is false. Raises
+    OSError; what is no regular file is refused, and opening never blocks.
     """
     access = os.O_RDWR if exclusive else os.O_RDONLY
-    flags = access | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    return lock_descriptor(os.open(path, flags, mode), path, exclusive=exclusive)
+    flags = access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(path, flags | (os.O_CREAT if create else 0), 0o666)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "not a regular file", path)
+    return lock_descriptor(fd, path, exclusive=exclusive)
 
 
 def lock_descriptor(fd: int, path: str, *, exclusive: bool) -> FileLock | None:
@@ -85,7 +95,6 @@ def wait_lock(
     *,
     exclusive: bool,
     timeout: float = DEFAULT_TIMEOUT,
-    mode: int = 0o666,
 ) -> FileLock:
     """The lock on ``path``, waiting up to ``timeout`` seconds.
 
@@ -95,11 +104,13 @@ def wait_lock(
     deadline = time.monotonic() + timeout
     pause = 0.002
     while True:
-        lock = try_lock(path, exclusive=exclusive, mode=mode)
+        lock = try_lock(path, exclusive=exclusive)
         if lock is not None:
             return lock
         if time.monotonic() >= deadline:
-            raise LockTimeout(where=path, holder=holder_of(path))
+            raise LockTimeout(
+                where=path, holder=holder_of(path) or "an unknown process"
+            )
         time.sleep(pause)
         pause = min(pause * 2, 0.1)
 

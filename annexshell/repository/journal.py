@@ -137,7 +137,7 @@ class Journal:
     def _take(self, timeout: float) -> FileLock:
         self._directory(self._annex)
         lock = wait_lock(self._lock, exclusive=True, timeout=timeout)
-        self._sharing.share_file(self._lock)
+        self._sharing.share(self._lock)
         return lock
 
     def check(self, path: bytes, *, private: bool = False) -> None:
@@ -166,7 +166,7 @@ class Journal:
             self._directory(directory)
             temporary = self._write_temporary(content)
             try:
-                self._sharing.share_file(os.fsdecode(temporary))
+                self._sharing.share(os.fsdecode(temporary))
                 os.rename(temporary, target)
             except OSError:
                 os.unlink(temporary)

@@ -1,0 +1,295 @@
+"""PeerStore: a Store that is a P2P server at the other end of a Link (spec 01 §7.7).
+
+One link at a time, opened when it is first needed and again after it failed: a node that
+went away fails the request at hand, not the session. Whatever a node says is only
+believed as far as the table of the conversation allows it to be said.
+"""
+
+from __future__ import annotations
+
+import logging
+import select
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from annexshell.errors import (
+    AnnexshellError,
+    LinkClosed,
+    LinkError,
+    PeerFailed,
+    PeerRefused,
+    PeerUnreachable,
+    ProtocolError,
+)
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.model.payload import Payload, Validity
+from annexshell.protocol import messages as m
+from annexshell.protocol.conversation import Role, State
+from annexshell.remotes.peer_intake import PeerIntake, outcome_of
+from annexshell.store import AlreadyHave, HeldLock, Outcome
+from annexshell.transport.channel import Channel
+from annexshell.transport.link import Link
+
+log = logging.getLogger("annexshell.remotes")
+
+RETENTION = 600
+"""Seconds a locker may rely on its lock, whatever becomes of it (spec 01 §5.4)."""
+
+
+@attrs.define
+class _Abandoned:
+    """A lock whose locker is gone; its link stays open until the promise runs out."""
+
+    channel: Channel
+    until: float
+
+
+@attrs.define
+class _PeerLock:
+    channel: Channel
+    name: str
+
+    async def unlock(self) -> None:
+        if _readable(self.channel.link):
+            log.warning("%s ended the connection that held a lock", self.name)
+            return
+        self.channel.say(m.UnlockContent())
+        await self.channel.flush()
+
+
+class PeerStore:
+    """The remote ``name`` with ``uuid``, reached by whatever ``open_link`` opens.
+
+    ``newest`` is the protocol version offered: the client's, so that nothing has to be
+    made up for either. ``timeout`` bounds connecting, in seconds.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        uuid: UUID,
+        open_link: Callable[[], Awaitable[Link]],
+        *,
+        timeout: float = 60,
+    ) -> None:
+        self.name = name
+        self.uuid = uuid
+        self.newest = 0
+        self._open_link = open_link
+        self._timeout = timeout
+        self._channel: Channel | None = None
+        self._stamped: Channel | None = None
+        self._abandoned: list[_Abandoned] = []
+
+    # -- connecting --------------------------------------------------------------------
+
+    async def connect(self) -> Channel:
+        """A channel ready for a request. Raises PeerUnreachable."""
+        if self._channel is not None and _readable(self._channel.link):
+            # Nothing is due, so what is there to read is the end.
+            await self._drop()
+        if self._channel is None:
+            self._channel = await self._connected()
+        return self._channel
+
+    async def _connected(self) -> Channel:
+        try:
+            with trio.fail_after(self._timeout):
+                return await self._greeted(await self._open_link())
+        except trio.TooSlowError as error:
+            detail = f"no answer within {self._timeout:g} seconds"
+            raise PeerUnreachable(name=self.name, detail=detail) from error
+        except (OSError, AnnexshellError) as error:
+            raise PeerUnreachable(name=self.name, detail=error) from error
+
+    async def _greeted(self, link: Link) -> Channel:
+        channel = Channel(link, Role.CLIENT)
+        try:
+            await self._negotiate(channel)
+        except BaseException:
+            await link.aclose()
+            raise
+        return channel
+
+    async def _negotiate(self, channel: Channel) -> None:
+        greeting = await channel.receive()
+        if greeting != m.AuthSuccess(self.uuid):
+            raise PeerFailed(name=self.name, detail="it is another repository now")
+        if self.newest == 0:
+            return
+        channel.say(m.Version(self.newest))
+        answer = await channel.receive()
+        # A peer that answers ERROR knows no versions: it speaks version 0.
+        if isinstance(answer, m.Version) and answer.number > self.newest:
+            raise PeerFailed(name=self.name, detail="it chose a version not offered")
+
+    async def _drop(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            await channel.link.aclose()
+
+    async def aclose(self) -> None:
+        """End the connection; locks of dead lockers are kept for as long as promised."""
+        await self._drop()
+        for lock in self._abandoned:
+            with trio.move_on_after(max(0, lock.until - time.monotonic())):
+                await lock.channel.link.hung_up()
+            await lock.channel.link.aclose()
+        self._abandoned.clear()
+
+    @property
+    def holds_abandoned_locks(self) -> bool:
+        """Whether `aclose` will wait for locks whose lockers are gone."""
+        return bool(self._abandoned)
+
+    # -- requests ------------------------------------------------------------------------
+
+    async def _ask(self, request: m.Message) -> tuple[Channel, m.Message]:
+        channel = await self.connect()
+        try:
+            channel.say(request)
+            return channel, await channel.receive()
+        except (LinkError, ProtocolError) as error:
+            await self._drop()
+            raise PeerFailed(name=self.name, detail=error) from error
+        except BaseException:
+            # Cancelled between question and answer: the answer would come out of turn.
+            await self._drop_now()
+            raise
+
+    async def _drop_now(self) -> None:
+        with trio.CancelScope(shield=True):
+            await self._drop()
+
+    async def present(self, key: Key) -> bool:
+        _, answer = await self._ask(m.CheckPresent(key))
+        return isinstance(_unless_error(answer), m.Success)
+
+    async def timestamp(self) -> int:
+        channel, answer = await self._ask(m.GetTimestamp())
+        answer = _unless_error(answer)
+        if not isinstance(answer, m.Timestamp):
+            raise PeerFailed(name=self.name, detail="it gave no timestamp")
+        self._stamped = channel
+        return answer.seconds
+
+    async def remove(self, key: Key, before: int | None = None) -> Outcome:
+        if before is None:
+            _, answer = await self._ask(m.Remove(key))
+        else:
+            refusal = await self._cannot_limit()
+            if refusal:
+                return Outcome(False, reason=refusal)
+            _, answer = await self._ask(m.RemoveBefore(before, key))
+        return outcome_of(_unless_error(answer))
+
+    async def _cannot_limit(self) -> str:
+        """Why a time limit would not be kept by the peer; empty if it would."""
+        channel = await self.connect()
+        if channel.version < 3:
+            return f"{self.name} is too old to remove content only before a given time"
+        if self._stamped not in (None, channel):
+            # It may have rebooted, and its clock started again from zero.
+            return f"the connection to {self.name} was lost meanwhile; try again"
+        return ""
+
+    @asynccontextmanager
+    async def lock(self, key: Key) -> AsyncIterator[HeldLock | None]:
+        channel, answer = await self._ask(m.LockContent(key))
+        if not isinstance(_unless_error(answer), m.Success):
+            yield None
+            return
+        until = time.monotonic() + RETENTION
+        # While it is locked nothing else can be asked there; others get a link of their own.
+        self._channel = None
+        try:
+            yield _PeerLock(channel, self.name)
+        finally:
+            await self._after_lock(channel, until)
+
+    async def _after_lock(self, channel: Channel, until: float) -> None:
+        if channel.talk.state is State.LOCKED:
+            # Closing now would make git-annex drop the lock with its retention.
+            self._abandoned.append(_Abandoned(channel, until))
+        elif self._channel is None:
+            self._channel = channel
+        else:
+            await channel.link.aclose()
+
+    @asynccontextmanager
+    async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
+        channel, answer = await self._ask(m.Get(offset, name, key))
+        answer = _unless_error(answer)
+        if not isinstance(answer, m.Data):
+            raise PeerFailed(name=self.name, detail="it sent no content")
+        payload = channel.incoming(answer.length)
+        payload.source = self.name
+        payload.verdict = _trusting_nobody(payload.verdict)
+        try:
+            yield payload
+        finally:
+            if payload.remaining or channel.talk.state is not State.ACKNOWLEDGING:
+                await self._drop_now()
+            else:
+                channel.say(m.Success() if payload.kept else m.Failure())
+                await self._flush(channel)
+
+    @asynccontextmanager
+    async def put(
+        self, key: Key, name: bytes
+    ) -> AsyncIterator[PeerIntake | AlreadyHave]:
+        channel, answer = await self._ask(m.Put(name, key))
+        answer = _unless_error(answer)
+        if isinstance(answer, m.AlreadyHave):
+            yield AlreadyHave()
+        elif isinstance(answer, m.AlreadyHavePlus):
+            yield AlreadyHave(tuple(answer.uuids))
+        elif isinstance(answer, m.PutFrom) and answer.offset >= 0:
+            try:
+                yield PeerIntake(self.name, channel, answer.offset)
+            finally:
+                await self._after_put(channel)
+        else:
+            raise PeerFailed(name=self.name, detail="it gave no offset")
+
+    async def _after_put(self, channel: Channel) -> None:
+        if channel.talk.state is State.OFFERED:
+            channel.say(m.Error(b"the client sent nothing"))
+            await self._flush(channel)
+        elif channel.talk.state is not State.IDLE:
+            await self._drop_now()
+
+    async def _flush(self, channel: Channel) -> None:
+        try:
+            await channel.flush()
+        except LinkClosed:
+            await self._drop_now()
+
+
+def _unless_error(answer: m.Message) -> m.Message:
+    if isinstance(answer, m.Error):
+        raise PeerRefused(detail=answer.text)
+    return answer
+
+
+def _trusting_nobody(
+    verdict: Callable[[], Awaitable[Validity]],
+) -> Callable[[], Awaitable[Validity]]:
+    async def said() -> Validity:
+        try:
+            return await verdict()
+        except (LinkError, ProtocolError):
+            return Validity.INVALID
+
+    return said
+
+
+def _readable(link: Link) -> bool:
+    poll = select.poll()
+    poll.register(link.reading, select.POLLIN)
+    return bool(poll.poll(0))

@@ -1,0 +1,78 @@
+"""Sending one key's content to a peer (spec 01 §7.4, §7.5)."""
+
+from __future__ import annotations
+
+import attrs
+
+from annexshell.errors import (
+    LinkError,
+    PayloadShort,
+    PeerFailed,
+    ProtocolError,
+    printable,
+)
+from annexshell.model.payload import Payload, Validity
+from annexshell.protocol import messages as m
+from annexshell.store import Outcome
+from annexshell.transport import moving
+from annexshell.transport.channel import Channel, said
+
+
+@attrs.define
+class PeerIntake:
+    """A peer that answered PUT with an offset."""
+
+    name: str
+    channel: Channel
+    offset: int
+
+    async def accept(self, payload: Payload) -> Outcome:
+        """Pass the payload on. Raises PeerFailed where the peer went away.
+
+        PayloadShort, the failure of whoever sends, goes through: the peer keeps what it
+        has and is resumed some other day.
+        """
+        try:
+            self.channel.say(m.Data(payload.length))
+            await self.channel.flush()
+            if self.channel.version == 0:
+                return await self._without_verdict(payload)
+            await moving.send(payload, self.channel.link)
+            verdict = await payload.verdict()
+            self.channel.say(said(verdict, payload.length))
+            return outcome_of(await self.channel.receive())
+        except PayloadShort:
+            raise
+        except (LinkError, ProtocolError) as error:
+            raise PeerFailed(name=self.name, detail=error) from error
+
+    async def _without_verdict(self, payload: Payload) -> Outcome:
+        """A version 0 peer accepts with the last byte, so that waits for the verdict."""
+        async for chunk in moving.chunks(payload):
+            if payload.remaining == 0:
+                if await payload.verdict() is Validity.INVALID:
+                    return Outcome(False, reason="the client called its bytes invalid")
+            await self.channel.link.write(chunk)
+        if payload.length == 0 and await payload.verdict() is Validity.INVALID:
+            return Outcome(False)
+        return outcome_of(await self.channel.receive())
+
+    async def adopt(self) -> Outcome:
+        """DATA-PRESENT, for a peer that knows it."""
+        if self.channel.version < 4:
+            raise PeerFailed(name=self.name, detail="it cannot be told of content")
+        try:
+            self.channel.say(m.DataPresent())
+            return outcome_of(await self.channel.receive())
+        except (LinkError, ProtocolError) as error:
+            raise PeerFailed(name=self.name, detail=error) from error
+
+
+def outcome_of(answer: m.Message) -> Outcome:
+    """What a peer's final answer to PUT or REMOVE says."""
+    reason = ""
+    if isinstance(answer, m.Error):
+        reason = printable(answer.text)
+    others = answer.uuids if isinstance(answer, m.SuccessPlus | m.FailurePlus) else ()
+    ok = isinstance(answer, m.Success | m.SuccessPlus)
+    return Outcome(ok, tuple(others), reason)

@@ -1,0 +1,132 @@
+"""What the code that handles content needs to know of a repository.
+
+The config is read once. Before version 10 every lock reads it again if it changed,
+because an upgrade moves the locks to other files (spec 02 §7.2).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from annexshell.errors import StorageFailed, Unsupported, UnsupportedVersion
+from annexshell.repository.config import GitConfig
+from annexshell.repository.freezing import Freezer
+from annexshell.repository.hooks import Hooks
+from annexshell.repository.modes import Sharing
+from annexshell.repository.open import Repository
+from annexshell.repository.paths import AnnexPaths
+
+_SEPARATE_LOCKS = 10
+_SUPPORTED = ("8", "9", "10")
+_Signature = tuple[int, int, int] | None
+
+
+class Annex:
+    """An open repository with its settings worked out.
+
+    Raises Unsupported and UnsupportedVersion where content cannot be handled safely.
+    """
+
+    paths: AnnexPaths
+    sharing: Sharing
+    hooks: Hooks
+    freezer: Freezer
+    separate_locks: bool
+    """Version 10: content is locked by a file of its own, and retention exists."""
+    thin: bool
+    """Objects may be hard links to files that people edit."""
+    fsync: bool
+    secure_only: bool
+
+    def __init__(self, repository: Repository) -> None:
+        self._load(repository)
+        # Before version 10 the first lock reads the config again in any case: it may have
+        # changed since `repository` was opened.
+        here = self.separate_locks
+        self._signature: _Signature = _signature_of(repository) if here else None
+
+    def _load(self, repository: Repository) -> None:
+        config = repository.config
+        if config.boolean("annex.pidlock", False):
+            raise Unsupported(setting="annex.pidlock", path=repository.path)
+        self.repository = repository
+        self.paths = AnnexPaths.of(repository)
+        self.separate_locks = _version(repository) >= _SEPARATE_LOCKS
+        self.thin = config.boolean("annex.thin", False) and not repository.bare
+        self.fsync = config.boolean("annexshell.fsync", True)
+        self.secure_only = config.boolean("annex.securehashesonly", False)
+        self.sharing = Sharing.parse(config.get("core.sharedrepository"))
+        self.hooks = Hooks(self.paths.git_dir, config)
+        self.freezer = Freezer(
+            self.sharing,
+            self.hooks,
+            crippled=config.boolean("annex.crippledfilesystem", False),
+            separate_lock=self.separate_locks,
+        )
+
+    @property
+    def config(self) -> GitConfig:
+        return self.repository.config
+
+    def refresh(self) -> Annex:
+        """Read the config again if its file changed since it was last read."""
+        now = _signature_of(self.repository)
+        if now != self._signature:
+            self._load(self.repository.reread())
+            self._signature = now
+        return self
+
+    def make_directories(self, path: str) -> list[str]:
+        """Make a directory under ``annex/``; returns those made. Raises OSError."""
+        return self.sharing.make_directories(path, self.paths.annex_dir)
+
+    def sync_directory(self, path: str) -> None:
+        """Have the names in a directory reach the disk. Raises OSError."""
+        if not self.fsync:
+            return
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+@contextmanager
+def storage(action: str, where: str) -> Iterator[None]:
+    """Where the operating system's errors become StorageFailed."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageFailed(
+            action=action,
+            where=error.filename or where,
+            detail=error.strerror or error,
+        ) from error
+
+
+def unlink_quietly(path: str) -> None:
+    """Unlink a file that may be gone already. Raises other OSErrors."""
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+def _version(repository: Repository) -> int:
+    text = repository.config.get("annex.version") or ""
+    if text in _SUPPORTED:
+        return int(text)
+    if not repository.uuid:
+        # A gcrypt repository has no version, and is locked in the old way.
+        return 0
+    raise UnsupportedVersion(version=text or "(not set)", path=repository.path)
+
+
+def _signature_of(repository: Repository) -> _Signature:
+    try:
+        found = os.stat(os.path.dirname(repository.annex_dir) + "/config")
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns

@@ -1,0 +1,68 @@
+"""The operator's commands around content: freeze, thaw, secure-erase (spec 02 §5.3).
+
+A script in ``hooks/`` takes precedence over the command in git config. None of them can
+fail an operation; what they write goes to stderr, because stdout is the protocol.
+"""
+
+from __future__ import annotations
+
+import os
+
+from annexshell.repository.config import GitConfig
+
+_STDERR = 2
+
+
+class Hooks:
+    """The commands of one repository; looked up once."""
+
+    def __init__(self, git_dir: str, config: GitConfig) -> None:
+        self._freeze = _find(git_dir, config, "freezecontent", "%path")
+        self._thaw = _find(git_dir, config, "thawcontent", "%path")
+        self._erase = _find(git_dir, config, "secure-erase", "%file")
+
+    @property
+    def thaws(self) -> bool:
+        return self._thaw is not None
+
+    @property
+    def erases(self) -> bool:
+        return self._erase is not None
+
+    def freeze(self, path: str) -> None:
+        """After write permission was taken from a file or a directory."""
+        _run(self._freeze, path)
+
+    def thaw(self, path: str) -> None:
+        """Before a file or a directory is changed."""
+        _run(self._thaw, path)
+
+    def erase(self, path: str) -> None:
+        """Before a file with content is unlinked."""
+        _run(self._erase, path)
+
+
+_Command = tuple[str, str | None]
+"""A script, or a shell command and the word in it that stands for the path."""
+
+
+def _find(git_dir: str, config: GitConfig, name: str, mark: str) -> _Command | None:
+    script = f"{git_dir}/hooks/{name}-annex"
+    if os.access(script, os.X_OK):
+        return script, None
+    command = config.get(f"annex.{name}-command")
+    return (command, mark) if command else None
+
+
+def _run(found: _Command | None, path: str) -> None:
+    if found is None:
+        return
+    import shlex
+    import subprocess
+
+    command, mark = found
+    if mark is None:
+        argv = [command, path]
+    else:
+        argv = ["sh", "-c", command.replace(mark, shlex.quote(path))]
+    subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=_STDERR, check=False)

@@ -1,0 +1,199 @@
+"""Receiving one key's content (spec 02 §10).
+
+    with begin_intake(...) as intake:      locks, space and a temporary file, or an error
+        offer intake.offset to the sender
+        intake.prehash()                   the part that was here; slow, a thread may do it
+        intake.write(chunk) ...            or write_bytes and hash_bytes apart
+        intake.finish(validity, record)    verified, durable, in place, recorded: or not
+
+The digest always covers the file from its first byte in order. Whatever was written and
+not yet hashed is read back from the file, so the two may run apart. Leaving the block at
+any moment keeps what came, for the next attempt.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from annexshell.errors import StorageFailed
+from annexshell.model.key import Key
+from annexshell.model.payload import Validity
+from annexshell.repository.annex import Annex, storage
+from annexshell.repository.hashing import Verifier, is_verifiable
+from annexshell.repository.objects import Objects, digest_range
+from annexshell.repository.partial import Partial
+from annexshell.repository.placing import Placing, Record, check_acceptable
+from annexshell.repository.space import check_space
+from annexshell.repository.transfers import Transfer, begin_download
+
+
+def begin_intake(
+    annex: Annex,
+    objects: Objects,
+    placing: Placing,
+    key: Key,
+    *,
+    peer: bytes,
+    name: bytes = b"",
+) -> Intake | None:
+    """Get ready to receive ``key`` from the uuid ``peer``; None if it is present already.
+
+    All that can be refused is refused here, before the sender is offered an offset. Raises
+    KeyNotStorable, InsecureKey, TransferInProgress, NotEnoughSpace, StorageFailed.
+    """
+    if objects.present(key):
+        return None
+    check_acceptable(annex, key)
+    transfer = begin_download(annex, key, peer, name)
+    intake = None
+    try:
+        if not objects.present(key):
+            intake = _start(annex, key, transfer, placing)
+    finally:
+        if intake is None:
+            transfer.close()
+    return intake
+
+
+def _start(annex: Annex, key: Key, transfer: Transfer, placing: Placing) -> Intake:
+    partial = _open_partial(annex, key)
+    try:
+        check_space(annex, key, partial.size())
+    except BaseException:
+        partial.forget_if_empty()
+        partial.close()
+        raise
+    return Intake(key, transfer, partial, placing)
+
+
+def _open_partial(annex: Annex, key: Key) -> Partial:
+    """The temporary file, holding only what may be part of the content (D6)."""
+    with storage("opening the temporary file", annex.paths.tmp(key)):
+        partial = Partial(annex, key)
+        too_long = key.size is not None and partial.size() > key.size
+        if too_long or not is_verifiable(key):
+            partial.restart()
+        return partial
+
+
+class Intake:
+    """One reception. Not thread safe, except that hashing may run beside writing."""
+
+    def __init__(
+        self, key: Key, transfer: Transfer, partial: Partial, placing: Placing
+    ) -> None:
+        self.key = key
+        self.offset = partial.size()
+        """Bytes that were here before; the sender goes on from there."""
+        self.written = self.offset
+        """Bytes in the file now, by our count."""
+        self._transfer = transfer
+        self._partial = partial
+        self._placing = placing
+        self._verifier = Verifier(key)
+
+    @property
+    def hashes(self) -> bool:
+        """Whether the bytes have to be hashed at all."""
+        return self._verifier.computes
+
+    @property
+    def hashed(self) -> int:
+        """Bytes covered by the digest so far."""
+        return self._verifier.count
+
+    def prehash(self) -> None:
+        """Hash what is in the file and was not hashed yet. Raises StorageFailed."""
+        with storage("reading the temporary file", self._partial.path):
+            digest_range(self._partial.fd, self._verifier, self.written)
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """The next bytes of the content. Raises StorageFailed; what fits is kept."""
+        at_end = self.hashed == self.written
+        self.write_bytes(chunk)
+        if at_end:
+            self.hash_bytes(chunk)
+
+    def write_bytes(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Write only; `hash_bytes`, `prehash` or `finish` hashes them later."""
+        rest = memoryview(chunk)
+        with storage("writing content", self._partial.path):
+            while rest:
+                count = self._partial.append(rest)
+                self.written += count
+                rest = rest[count:]
+        self._transfer.progress(self.written)
+
+    def hash_bytes(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Hash bytes that were written, in the order they were written.
+
+        Everything before them must have been hashed, by `prehash` if it was here before.
+        """
+        self._verifier.update(chunk)
+
+    def splice_target(self) -> int:
+        """The descriptor for the kernel to write to, at its position.
+
+        Report what was moved with `moved`; after that call no `write`.
+        """
+        with storage("writing content", self._partial.path):
+            self._partial.allow_splice()
+        return self._partial.fd
+
+    def moved(self, count: int) -> None:
+        """``count`` bytes were written to `splice_target`.
+
+        Raises StorageFailed if somebody else changed the file's length: it may have holes.
+        """
+        self.written += count
+        if self._partial.size() != self.written:
+            raise StorageFailed(
+                action="writing content",
+                where=self._partial.path,
+                detail="somebody else writes to it",
+            )
+        self._transfer.progress(self.written)
+
+    def finish(self, validity: Validity, record: Record) -> bool:
+        """All bytes came: verify, make durable, put in place, record, in this order.
+
+        ``record`` writes the location log; it runs while the content cannot be removed.
+        False if it was not the key's content. Raises what keeps good content from being
+        stored: StorageFailed, ContentLocked, InsecureKey, LockTimeout, and what ``record``
+        raises. The temporary file is kept or deleted by spec 02 §9.4.
+        """
+        if self._partial.size() != self.written:
+            return False
+        if validity is Validity.INVALID and self.written == self.offset:
+            return False
+        self.prehash()
+        # What has no digest is believed only if the sender vouches for it (D7).
+        doubted = validity is Validity.INVALID and not self.hashes
+        if doubted or self.hashed != self.written or not self._verifier.ok():
+            with storage("deleting the temporary file", self._partial.path):
+                self._partial.discard()
+            return False
+        self._placing.store(self.key, self._partial, record)
+        self._transfer.succeeded()
+        return True
+
+    def adopt(self, record: Record) -> bool:
+        """DATA-PRESENT: record content that came here by other means, if it did."""
+        return self._placing.adopt(self.key, record)
+
+    def close(self) -> None:
+        """End the reception; what came stays. Twice is harmless."""
+        self._partial.forget_if_empty()
+        self._partial.close()
+        self._transfer.close()
+
+    def __enter__(self) -> Intake:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

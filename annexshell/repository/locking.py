@@ -1,0 +1,332 @@
+"""Content locks: what keeps content from being removed (spec 02 §7).
+
+Version 10 locks a file beside the object. It is deleted by whoever unlocks last, always
+before closing it, so a lock counts only if its path still names the locked file. Before
+version 10 the object itself is locked, under a shared lock on the sentinel that tells
+upgraders to wait.
+
+    shared      somebody relies on the content, or is just putting it in place
+    exclusive   somebody removes it
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from annexshell.errors import ContentLocked, LockTimeout
+from annexshell.model.key import Key
+from annexshell.repository import retention
+from annexshell.repository.annex import Annex, storage, unlink_quietly
+from annexshell.repository.filelock import (
+    FileLock,
+    holder_of,
+    lock_descriptor,
+    try_lock,
+    wait_lock,
+)
+from annexshell.repository.objects import Objects
+from annexshell.repository.paths import ObjectPlace
+from annexshell.repository.retention import Promise, Promises
+
+_TRIES = 5
+"""Attempts at a lock file that others delete as fast as it is made."""
+
+
+class SharedLock:
+    """Content that nobody may remove. Left without `unlock`, its promise stays."""
+
+    def __init__(self, locking: Locking, place: ObjectPlace, held: FileLock) -> None:
+        self._locking = locking
+        self._held = held
+        self.place = place
+        self.guard: FileLock | None = None
+        self.promise: Promise | None = None
+
+    def unlock(self) -> None:
+        """The locker is done in good order: the lock and its promise end.
+
+        Raises nothing: a lock file or stamp that cannot be cleaned up is harmless.
+        """
+        if self.promise is not None:
+            self._locking.promises.finish(self.promise)
+        self.abandon()
+        if self.guard is None:
+            self._locking.tidy(self.place)
+
+    def abandon(self) -> None:
+        """The locker is gone: the lock ends, the promise stays. Twice is harmless."""
+        self._held.close()
+        if self.guard is not None:
+            self.guard.close()
+
+    def __enter__(self) -> SharedLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.abandon()
+
+
+class ExclusiveLock:
+    """Content that only the holder may remove; a context manager."""
+
+    def __init__(self, locking: Locking, place: ObjectPlace, held: FileLock) -> None:
+        self._locking = locking
+        self._held = held
+        self.place = place
+        self.guard: FileLock | None = None
+
+    def release(self) -> None:
+        """End the lock; its files and then empty directories go before it does."""
+        self._locking.clear(self.place, lock_file=self.guard is None)
+        self._held.close()
+        if self.guard is not None:
+            self.guard.close()
+
+    def __enter__(self) -> ExclusiveLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class Locking:
+    """The content locks of one repository."""
+
+    def __init__(self, annex: Annex, objects: Objects) -> None:
+        self._annex = annex
+        self._objects = objects
+        self.promises = Promises(annex)
+
+    def lock_shared(self, key: Key, *, retain: bool = True) -> SharedLock | None:
+        """Keep present content from being removed; None if absent or being removed.
+
+        With ``retain`` the content is also promised for ten minutes, where the version
+        knows promises; without a promise there is no lock. Raises StorageFailed and
+        LockTimeout.
+        """
+        with storage("locking content", str(key)):
+            guard = self.guard()
+            lock = None
+            try:
+                place = self._objects.locate(key)
+                if place is not None:
+                    lock = self._share(place, guard)
+                if lock is None:
+                    return None
+                lock.guard, guard = guard, None
+                return self._confirm(lock, key, retain)
+            finally:
+                if guard is not None:
+                    guard.close()
+
+    def _share(self, place: ObjectPlace, guard: FileLock | None) -> SharedLock | None:
+        if guard is None:
+            held = self.lock_file(place, exclusive=False)
+        else:
+            held = _present(lambda: _lock_object(place, exclusive=False))
+        return None if held is None else SharedLock(self, place, held)
+
+    def _confirm(self, lock: SharedLock, key: Key, retain: bool) -> SharedLock | None:
+        """Under the lock: is the content still there, and can it be promised?"""
+        good = False
+        try:
+            if self._objects.locate(key) == lock.place:
+                if retain and lock.guard is None:
+                    with self._annex.freezer.thawed(lock.place.directory):
+                        lock.promise = self.promises.make(lock.place)
+                good = True
+        finally:
+            if not good:
+                lock.unlock()
+        return lock if good else None
+
+    def lock_exclusive(self, key: Key) -> ExclusiveLock | None:
+        """The right to remove the object; None if there is none.
+
+        Raises ContentLocked (held by somebody, or promised), StorageFailed, LockTimeout.
+        """
+        with storage("locking content", str(key)):
+            guard = self.guard()
+            lock = None
+            try:
+                found = self._objects.find(key)
+                if found is not None:
+                    lock = self._claim(key, found.place, guard)
+                    if lock is not None:
+                        lock.guard, guard = guard, None
+            finally:
+                if guard is not None:
+                    guard.close()
+            return self._permitted(key, lock) if lock is not None else None
+
+    def _claim(
+        self, key: Key, place: ObjectPlace, guard: FileLock | None
+    ) -> ExclusiveLock | None:
+        path = place.lock if guard is None else place.object
+        try:
+            if guard is None:
+                held = self.lock_file(place, exclusive=True)
+            else:
+                held = self.claim_object(place)
+        except FileNotFoundError:
+            return None
+        if held is None:
+            holder = holder_of(path) or "another session"
+            raise ContentLocked(key=key, detail=f"held by {holder}")
+        return ExclusiveLock(self, place, held)
+
+    def claim_object(self, place: ObjectPlace) -> FileLock | None:
+        """The exclusive lock of version 8 and 9; None if it is held. Raises OSError."""
+        freezer = self._annex.freezer
+        freezer.thaw_object(place.object)
+        try:
+            return _lock_object(place, exclusive=True)
+        finally:
+            if os.path.lexists(place.object):
+                freezer.protect(place.object)
+                freezer.freeze_object(place.object)
+
+    def _permitted(self, key: Key, lock: ExclusiveLock) -> ExclusiveLock | None:
+        """Only under the lock the stamp is read: nobody can write one any more (D4)."""
+        good = False
+        try:
+            found = self._objects.find(key)
+            if found is None or found.place != lock.place:
+                return None
+            until = retention.read(lock.place) if lock.guard is None else None
+            if until is not None and time.time_ns() <= until:
+                left = (until - time.time_ns()) // 10**9 + 1
+                raise ContentLocked(key=key, detail=f"promised for {left} more seconds")
+            if until is not None:
+                self._discard_promise(lock.place)
+            good = True
+            return lock
+        finally:
+            if not good:
+                lock.release()
+
+    def _discard_promise(self, place: ObjectPlace) -> None:
+        freezer = self._annex.freezer
+        with freezer.thawed(place.directory):
+            freezer.persist(place.directory, lambda: retention.discard(place))
+
+    def guard(self) -> FileLock | None:
+        """The lock that holds upgrades off, before version 10; None since then.
+
+        Raises OSError and LockTimeout.
+        """
+        if self._annex.separate_locks:
+            return None
+        guard = wait_lock(self._annex.paths.sentinal, exclusive=False)
+        try:
+            upgraded = self._annex.refresh().separate_locks
+        except BaseException:
+            guard.close()
+            raise
+        if upgraded:
+            guard.close()
+            return None
+        return guard
+
+    def lock_file(self, place: ObjectPlace, *, exclusive: bool) -> FileLock | None:
+        """Version 10's lock in an existing object directory; None if it is held.
+
+        Raises OSError; FileNotFoundError, if the directory is not there, only for the
+        exclusive lock.
+        """
+        freezer = self._annex.freezer
+        for _ in range(_TRIES):
+            try:
+                with freezer.thawed(place.directory):
+                    held = freezer.persist(
+                        place.directory,
+                        lambda: try_lock(place.lock, exclusive=exclusive),
+                    )
+            except FileNotFoundError:
+                if exclusive:
+                    raise
+                return None
+            if held is None:
+                return None
+            self._annex.sharing.share(held.fd)
+            if held.same_file():
+                return held
+            held.close()
+        return None
+
+    def tidy(self, place: ObjectPlace) -> None:
+        """After a shared lock: if nobody else holds one, remove its traces.
+
+        What cannot be removed now is removed by the next one, so failures are ignored.
+        """
+        try:
+            with self._annex.freezer.thawed(place.directory):
+                held = try_lock(place.lock, exclusive=True)
+                if held is None:
+                    return
+                with held:
+                    if held.same_file():
+                        self.promises.settle(place)
+                        unlink_quietly(place.lock)
+        except (OSError, LockTimeout):
+            return
+        self._prune(place)
+
+    def clear(self, place: ObjectPlace, *, lock_file: bool) -> None:
+        """Before an exclusive lock ends: remove its file, and what is empty then."""
+        try:
+            if lock_file:
+                with self._annex.freezer.thawed(place.directory):
+                    self._annex.freezer.persist(
+                        place.directory, lambda: unlink_quietly(place.lock)
+                    )
+        except OSError:
+            # An unlocked lock file is harmless; the next locker uses it.
+            return
+        self._prune(place)
+
+    def _prune(self, place: ObjectPlace) -> None:
+        directory = place.directory
+        try:
+            while directory != self._annex.paths.objects:
+                os.rmdir(directory)
+                directory = os.path.dirname(directory)
+        except OSError:
+            # Not empty, or somebody else was faster: either way there is nothing to do.
+            return
+
+
+def _present(action: Callable[[], FileLock | None]) -> FileLock | None:
+    try:
+        return action()
+    except FileNotFoundError:
+        return None
+
+
+def _lock_object(place: ObjectPlace, *, exclusive: bool) -> FileLock | None:
+    """The lock of version 8 and 9, on the object itself. Raises OSError."""
+    access = os.O_RDWR if exclusive else os.O_RDONLY
+    flags = access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    fd = os.open(place.object, flags)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise FileNotFoundError(place.object)
+    held = lock_descriptor(fd, place.object, exclusive=exclusive)
+    if held is not None and not held.same_file():
+        held.close()
+        raise FileNotFoundError(place.object)
+    return held

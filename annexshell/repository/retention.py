@@ -1,0 +1,150 @@
+"""Promises that content stays for a while, also after the promiser died (spec 02 §7.3).
+
+`KEY.rtm` holds one time. Whoever locks content raises it; whoever removes content obeys
+it. It is lowered only by an orderly unlock, only under the exclusive content lock, and only
+down to what others were promised before: a promise that a foreign process may rely on is
+never touched.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import stat
+import time
+
+from annexshell.repository.annex import Annex, unlink_quietly
+from annexshell.repository.filelock import wait_lock
+from annexshell.repository.paths import ObjectPlace
+
+RETAIN_NS = 600 * 10**9
+"""How long a promise holds, in nanoseconds."""
+
+_SECOND = 10**9
+_STAMP = re.compile(rb"(-?[0-9]{1,30})(?:\.([0-9]{1,30}))?s?\Z")
+_LONGEST = 100
+_serial = itertools.count()
+
+
+def parse(text: bytes) -> int | None:
+    """A stamp's time in nanoseconds since the epoch, rounded up; None if it is no stamp."""
+    found = _STAMP.match(text)
+    if found is None:
+        return None
+    digits = (found[2] or b"").ljust(9, b"0")
+    fraction = int(digits[:9]) + (1 if digits[9:].strip(b"0") else 0)
+    whole = int(found[1]) * _SECOND
+    return whole - fraction if found[1].startswith(b"-") else whole + fraction
+
+
+def format_stamp(moment: int) -> bytes:
+    """The text of a stamp, as git-annex would write it."""
+    seconds, fraction = divmod(moment, _SECOND)
+    digits = b"%09d" % fraction
+    return b"%d%ss" % (seconds, (b"." + digits).rstrip(b"0") if fraction else b"")
+
+
+def read(place: ObjectPlace) -> int | None:
+    """Until when the content is promised, in nanoseconds; None without a promise.
+
+    A stamp that cannot be understood counts as made when the file was last changed. Raises
+    OSError: then nobody may assume that there is no promise.
+    """
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        status = os.lstat(place.retention)
+        if not stat.S_ISREG(status.st_mode):
+            return status.st_mtime_ns + RETAIN_NS
+        fd = os.open(place.retention, flags)
+    except FileNotFoundError:
+        return None
+    try:
+        moment = parse(os.read(fd, _LONGEST))
+    finally:
+        os.close(fd)
+    return status.st_mtime_ns + RETAIN_NS if moment is None else moment
+
+
+def discard(place: ObjectPlace) -> None:
+    """Remove a promise that is over; only under the exclusive content lock."""
+    unlink_quietly(place.retention)
+    unlink_quietly(place.retention_lock)
+
+
+class Promises:
+    """What this process promised, and which of it is done with."""
+
+    def __init__(self, annex: Annex) -> None:
+        self._annex = annex
+        self._done: dict[tuple[str, int], int | None] = {}
+
+    def make(self, place: ObjectPlace) -> Promise:
+        """Promise ten minutes from now. Only under the shared content lock.
+
+        A stamp of ours is always above the one found, by a nanosecond if need be, so that
+        no two promises share one. Raises OSError and LockTimeout: no promise was made.
+        """
+        freezer, sharing = self._annex.freezer, self._annex.sharing
+        with freezer.persist(
+            place.directory, lambda: wait_lock(place.retention_lock, exclusive=True)
+        ) as lock:
+            sharing.share(lock.fd)
+            found = read(place)
+            moment = time.time_ns() + RETAIN_NS
+            if found is not None:
+                moment = max(moment, found + 1)
+            self._write(place, moment)
+        return Promise(place, moment, found)
+
+    def finish(self, promise: Promise) -> None:
+        """Its locker unlocked in good order. The stamp itself stays until `settle`."""
+        self._done[promise.place.retention, promise.moment] = promise.found
+
+    def settle(self, place: ObjectPlace) -> None:
+        """Lower the stamp to what is still promised; only under the exclusive lock.
+
+        Raises OSError.
+        """
+        current = left = read(place)
+        while left is not None and (place.retention, left) in self._done:
+            left = self._done.pop((place.retention, left))
+        if left == current:
+            return
+        if left is None or left < time.time_ns():
+            discard(place)
+        else:
+            self._write(place, left)
+
+    def _write(self, place: ObjectPlace, moment: int) -> None:
+        annex = self._annex
+        guard = wait_lock(annex.paths.othertmp + ".lck", exclusive=False)
+        with guard:
+            annex.sharing.share(guard.fd)
+            annex.make_directories(annex.paths.othertmp)
+            name = f"{annex.paths.othertmp}/rtm{os.getpid()}.{next(_serial)}"
+            self._write_file(name, format_stamp(moment))
+            annex.freezer.persist(
+                place.directory, lambda: os.rename(name, place.retention)
+            )
+        annex.sync_directory(place.directory)
+
+    def _write_file(self, path: str, text: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        fd = os.open(path, flags, 0o666)
+        try:
+            self._annex.sharing.share(fd)
+            os.write(fd, text)
+            if self._annex.fsync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+class Promise:
+    """A stamp that was written for one locker, and the one that was there before."""
+
+    def __init__(self, place: ObjectPlace, moment: int, found: int | None) -> None:
+        self.place = place
+        self.moment = moment
+        self.found = found

@@ -1,0 +1,223 @@
+"""What is answered to each request: one coroutine a request, over whatever Store.
+
+No state outlives a request. A RequestError that leaves a coroutine becomes an ERROR line
+in `connection`; so it may only leave while an answer is due, which is why PUT, once bytes
+are on their way, catches it here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import attrs
+
+from annexshell.errors import (
+    BadOffset,
+    LinkClosed,
+    Malformed,
+    NotAvailable,
+    OutOfTurn,
+    RequestError,
+)
+from annexshell.model.payload import Payload, Validity
+from annexshell.protocol import messages as m
+from annexshell.protocol.conversation import State
+from annexshell.protocol.versions import agreed, reduced
+from annexshell.store import AlreadyHave, Intake, Outcome, Store
+from annexshell.transport import moving
+from annexshell.transport.channel import Channel
+
+log = logging.getLogger("annexshell.serve")
+
+Negotiate = Callable[[int], Awaitable[int]]
+Service = Callable[[Channel, bytes], Awaitable[int]]
+
+
+async def our_version(asked: int) -> int:
+    """The version of a session that we answer ourselves."""
+    return agreed(asked)
+
+
+@attrs.define
+class Session:
+    """One client: its channel, who answers for it, and what it may ask.
+
+    ``refuse`` raises the RequestError for a request that the server's mode forbids.
+    """
+
+    channel: Channel
+    store: Store
+    refuse: Callable[[bytes], None]
+    negotiate: Negotiate = our_version
+    service: Service | None = None
+
+    def reply(self, message: m.Message) -> None:
+        """Send an answer, in the form that the client's version knows."""
+        self.channel.say(reduced(message, self.channel.version))
+
+    def complain(self, error: Exception) -> None:
+        """Answer with ERROR."""
+        self.channel.say(m.Error(str(error).encode()))
+
+
+Answer = Callable[[Session, Any], Awaitable[None]]
+
+
+async def _version(session: Session, request: m.Version) -> None:
+    session.reply(m.Version(await session.negotiate(request.number)))
+
+
+async def _bypass(session: Session, request: m.Bypass) -> None:
+    """Nothing is answered, and only clusters look at it (spec 01 §8.2)."""
+
+
+async def _check_present(session: Session, request: m.CheckPresent) -> None:
+    present = await session.store.present(request.key)
+    session.reply(m.Success() if present else m.Failure())
+
+
+async def _lock_content(session: Session, request: m.LockContent) -> None:
+    async with session.store.lock(request.key) as held:
+        if held is None:
+            session.reply(m.Failure())
+            return
+        session.reply(m.Success())
+        try:
+            await session.channel.receive()
+        except (Malformed, OutOfTurn) as error:
+            # The locker was promised its time; only UNLOCKCONTENT gives it back.
+            session.complain(error)
+            return
+        await held.unlock()
+
+
+async def _remove(session: Session, request: m.Remove | m.RemoveBefore) -> None:
+    before = request.timestamp if isinstance(request, m.RemoveBefore) else None
+    outcome = await session.store.remove(request.key, before)
+    session.reply(_result(outcome))
+
+
+async def _get_timestamp(session: Session, request: m.GetTimestamp) -> None:
+    session.reply(m.Timestamp(await session.store.timestamp()))
+
+
+async def _get(session: Session, request: m.Get) -> None:
+    if request.offset < 0:
+        raise BadOffset(offset=request.offset)
+    store = session.store
+    async with store.get(request.key, request.offset, request.name) as payload:
+        await session.channel.outgoing(payload)
+        try:
+            answer = await session.channel.receive()
+        except (Malformed, OutOfTurn) as error:
+            session.complain(error)
+            return
+        payload.kept = isinstance(answer, m.Success | m.SuccessPlus)
+
+
+async def _put(session: Session, request: m.Put) -> None:
+    async with session.store.put(request.key, request.name) as intake:
+        if isinstance(intake, AlreadyHave):
+            result: m.Message | None = _already_have(intake)
+        else:
+            session.reply(m.PutFrom(intake.offset))
+            result = await _take_in(session, intake)
+    # Said only now that the store has let go of its locks.
+    if result is not None:
+        session.reply(result)
+
+
+async def _take_in(session: Session, intake: Intake) -> m.Message | None:
+    try:
+        message = await session.channel.receive()
+    except (Malformed, OutOfTurn) as error:
+        return m.Error(str(error).encode())
+    try:
+        if isinstance(message, m.DataPresent):
+            return _result(await intake.adopt())
+        if isinstance(message, m.Data):
+            return _result(await _receive(session, intake, message.length))
+    except RequestError as error:
+        log.warning("%s", error)
+        return m.Error(str(error).encode())
+    # The client's own ERROR: it could not send after all.
+    return None
+
+
+async def _receive(session: Session, intake: Intake, length: int) -> Outcome:
+    payload = session.channel.incoming(length)
+    inner = payload.verdict
+
+    async def verdict() -> Validity:
+        return await _verdict(session, inner)
+
+    payload.verdict = verdict
+    try:
+        return await intake.accept(payload)
+    finally:
+        await _finish_reading(session, payload)
+
+
+async def _verdict(
+    session: Session, inner: Callable[[], Awaitable[Validity]]
+) -> Validity:
+    """What the client said of its bytes; what is no verdict does not vouch for them."""
+    try:
+        return await inner()
+    except (Malformed, OutOfTurn) as error:
+        session.complain(error)
+    except LinkClosed:
+        # Nobody is left to be answered, but the bytes are all here.
+        log.debug("the client left without a verdict")
+    return Validity.INVALID
+
+
+async def _finish_reading(session: Session, payload: Payload) -> None:
+    """After a store gave up: what the client still sends is not the next request."""
+    await moving.drain(payload)
+    if session.channel.talk.state is State.UPLOADED:
+        await payload.verdict()
+
+
+async def _connect(session: Session, request: m.Connect) -> None:
+    if session.service is None:
+        raise NotAvailable(request=request.word, detail="clone from the gateway itself")
+    await session.service(session.channel, request.service)
+
+
+async def _notify_change(session: Session, request: m.NotifyChange) -> None:
+    raise NotAvailable(request=request.word, detail="use git fetch to see changes")
+
+
+async def _gave_up(session: Session, request: m.Error) -> None:
+    log.debug("the client ended with an error: %r", request.text)
+
+
+ANSWERS: dict[type[m.Message], Answer] = {
+    m.Version: _version,
+    m.Bypass: _bypass,
+    m.CheckPresent: _check_present,
+    m.LockContent: _lock_content,
+    m.Remove: _remove,
+    m.RemoveBefore: _remove,
+    m.GetTimestamp: _get_timestamp,
+    m.Get: _get,
+    m.Put: _put,
+    m.Connect: _connect,
+    m.NotifyChange: _notify_change,
+    m.Error: _gave_up,
+}
+
+
+def _already_have(answer: AlreadyHave) -> m.Message:
+    return m.AlreadyHavePlus(answer.others) if answer.others else m.AlreadyHave()
+
+
+def _result(outcome: Outcome) -> m.Message:
+    if outcome.reason:
+        log.warning("%s", outcome.reason)
+    if outcome.ok:
+        return m.SuccessPlus(outcome.others) if outcome.others else m.Success()
+    return m.FailurePlus(outcome.others) if outcome.others else m.Failure()

@@ -1,0 +1,53 @@
+"""One client from its first line to its last."""
+
+from __future__ import annotations
+
+import logging
+
+from annexshell.errors import (
+    LineTooLong,
+    LinkClosed,
+    LinkError,
+    Malformed,
+    OutOfTurn,
+    RequestError,
+)
+from annexshell.model.ids import UUID
+from annexshell.protocol import messages as m
+from annexshell.protocol.conversation import State
+from annexshell.serve.answers import ANSWERS, Session
+
+log = logging.getLogger("annexshell.serve")
+
+
+async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> int:
+    """Greet the client as ``uuid`` and answer until it leaves; the exit code.
+
+    With ``greeted`` the first line was sent before we were loaded.
+    """
+    greeting = m.AuthSuccess(uuid)
+    if greeted:
+        session.channel.talk.sent(greeting)
+    else:
+        session.channel.say(greeting)
+    try:
+        while session.channel.talk.state is not State.CLOSED:
+            await _one_request(session)
+        await session.channel.flush()
+    except LinkClosed as error:
+        log.debug("%s", error)
+        # A client that leaves between two requests has done nothing wrong.
+        return 0 if session.channel.idle else 1
+    except (LinkError, LineTooLong) as error:
+        log.warning("%s", error)
+        return 1
+    return 0
+
+
+async def _one_request(session: Session) -> None:
+    try:
+        request = await session.channel.receive()
+        session.refuse(request.word)
+        await ANSWERS[type(request)](session, request)
+    except (RequestError, Malformed, OutOfTurn) as error:
+        session.complain(error)

@@ -1,0 +1,116 @@
+"""Where protocol and trio meet: messages over a Link, in turn, with payloads beside them.
+
+What is sent waits in a buffer until somebody has to wait for the other side, so that a
+small answer with its content is one system call.
+"""
+
+from __future__ import annotations
+
+from annexshell.errors import LinkClosed, Malformed
+from annexshell.model.payload import Payload, Validity
+from annexshell.protocol import messages as m
+from annexshell.protocol.conversation import Conversation, Role, State
+from annexshell.protocol.grammar import write_line
+from annexshell.protocol.parser import Parser
+from annexshell.transport import moving
+from annexshell.transport.link import Link
+
+_READ = 1 << 16
+
+
+class Channel:
+    """One peer, spoken to in ``role``."""
+
+    def __init__(self, link: Link, role: Role) -> None:
+        self.link = link
+        self.talk = Conversation(role)
+        self._parser = Parser()
+        self._unsent = bytearray()
+
+    @property
+    def version(self) -> int:
+        return self.talk.version
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way."""
+        return self.talk.state in (State.IDLE, State.REFUSED)
+
+    def say(self, message: m.Message) -> None:
+        """Send ``message`` with whatever goes out next. Raises OurMistake."""
+        self.talk.sent(message)
+        self._unsent += write_line(message)
+
+    async def flush(self) -> None:
+        """Send what waits to be sent. Raises LinkClosed."""
+        if self._unsent:
+            unsent, self._unsent = self._unsent, bytearray()
+            await self.link.write(unsent)
+
+    async def receive(self) -> m.Message:
+        """The next message of the peer.
+
+        Raises LinkClosed at the end (also in the middle of a line), Malformed and
+        OutOfTurn for lines that may not be, LineTooLong.
+        """
+        await self.flush()
+        while True:
+            try:
+                message = self._parser.next_message()
+            except Malformed:
+                self.talk.received_nonsense()
+                raise
+            if message is not None:
+                self.talk.received(message)
+                return message
+            data = await self.link.read(_READ)
+            if not data:
+                raise LinkClosed(name=self.link.name)
+            self._parser.feed(data)
+
+    def incoming(self, length: int) -> Payload:
+        """The ``length`` bytes that follow the DATA just received.
+
+        Its verdict is what the peer says behind them, from version 1 on.
+        """
+        return Payload(
+            length=length,
+            descriptor=self.link.reading,
+            prefix=self._parser.take(length),
+            verdict=self._validity,
+            source=self.link.name,
+        )
+
+    async def outgoing(self, payload: Payload) -> None:
+        """Send DATA, the payload, and from version 1 on its verdict.
+
+        Raises PayloadShort (the connection is then useless: bytes were promised) and
+        LinkClosed.
+        """
+        self.say(m.Data(payload.length))
+        small = await moving.read_small(payload)
+        if small is not None:
+            self._unsent += small
+        else:
+            await self.flush()
+            await moving.send(payload, self.link)
+        verdict = await payload.verdict()
+        if self.version >= 1:
+            self.say(said(verdict, payload.length))
+
+    async def _validity(self) -> Validity:
+        if self.version < 1:
+            return Validity.UNSAID
+        message = await self.receive()
+        return Validity.VALID if isinstance(message, m.Valid) else Validity.INVALID
+
+
+def said(verdict: Validity, length: int) -> m.Message:
+    """The verdict for a peer that wants one.
+
+    What nobody vouched for is called INVALID, which makes the receiver check it itself;
+    of nothing there is nothing to doubt (spec 01 §7.4, §8.7).
+    """
+    if verdict is Validity.UNSAID:
+        return m.Valid() if length == 0 else m.Invalid()
+    return m.Valid() if verdict is Validity.VALID else m.Invalid()

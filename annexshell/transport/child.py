@@ -1,0 +1,51 @@
+"""A child process (ssh, a git service) as a Link over two pipes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import trio
+
+from annexshell.transport.link import Link, widen
+
+GRACE = 5.0
+"""Seconds a child may take to end once its input is closed; then it is killed."""
+
+
+class ChildLink(Link):
+    """The pipes of a child; closing it means waiting for the child's end."""
+
+    def __init__(self, process: trio.Process, reading: int, writing: int, name: str):
+        super().__init__(reading, writing, name)
+        self.process = process
+
+    async def aclose(self) -> None:
+        """Close the child's input, give it time to end, then kill it."""
+        self.close()
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(GRACE):
+                await self.process.wait()
+                return
+            self.process.kill()
+            await self.process.wait()
+
+
+async def open_child(argv: list[str], name: str) -> ChildLink:
+    """Start ``argv`` with our stderr. Raises OSError if it cannot be started."""
+    child_in, writing = os.pipe2(os.O_CLOEXEC)
+    reading, child_out = os.pipe2(os.O_CLOEXEC)
+    try:
+        process = await trio.lowlevel.open_process(
+            argv, stdin=child_in, stdout=child_out, stderr=None
+        )
+    except (OSError, subprocess.SubprocessError):
+        os.close(writing)
+        os.close(reading)
+        raise
+    finally:
+        os.close(child_in)
+        os.close(child_out)
+    widen(reading)
+    widen(writing)
+    return ChildLink(process, reading, writing, name)

@@ -1,0 +1,159 @@
+"""Move a payload from where it is to where it goes: the one chooser of how.
+
+From a file: sendfile. From a pipe or to one: splice. Between sockets: splice through a
+pipe. Where the kernel refuses, and where somebody must see the bytes: plain reads. All
+keep count in the Payload, so that whoever catches an error knows what is left.
+
+Two things can break, and the difference matters: `PayloadShort` is the source's failure,
+`LinkClosed` the sink's.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from annexshell.errors import LinkClosed, PayloadShort
+from annexshell.model.payload import Payload
+from annexshell.transport import syscalls
+from annexshell.transport.link import Link, widen
+from annexshell.transport.syscalls import CHUNK, Unsupported
+
+SMALL = 1 << 16
+"""Bytes below which one read and one write beat anything cleverer."""
+
+
+async def send(payload: Payload, link: Link) -> None:
+    """All of ``payload`` to ``link``.
+
+    Raises PayloadShort if the source ends early, LinkClosed if the sink is gone.
+    """
+    if payload.prefix:
+        await link.write(payload.take_prefix(len(payload.prefix)))
+    if payload.position is not None:
+        await _first_that_works(payload, link, (_by_sendfile, _by_copy))
+    else:
+        await _first_that_works(payload, link, (_by_splice, _by_pipe, _by_copy))
+
+
+async def read_small(payload: Payload) -> bytes | None:
+    """The whole of a small file payload, to be sent together with what goes around it.
+
+    None if it is not small or not a file; nothing was moved then. Raises PayloadShort.
+    """
+    if payload.position is None or payload.remaining > SMALL:
+        return None
+    data = os.pread(payload.descriptor, payload.remaining, payload.position)
+    payload.moved(len(data))
+    _check_all(payload)
+    return data
+
+
+async def fill(payload: Payload, target: memoryview) -> int:
+    """Read the next bytes of ``payload`` until ``target`` is full or none remain.
+
+    Returns their number. Raises PayloadShort where not one more byte comes: what came
+    before the source's early end is handed over first, for a resume.
+    """
+    filled = 0
+    if payload.prefix:
+        prefix = payload.take_prefix(len(target))
+        filled = len(prefix)
+        target[:filled] = prefix
+    while filled < len(target) and payload.remaining:
+        wanted = target[filled : filled + payload.remaining]
+        count = await _read(payload, wanted)
+        if count == 0 and filled:
+            break
+        if count == 0:
+            raise PayloadShort(name=payload.source, missing=payload.remaining)
+        payload.moved(count)
+        filled += count
+    return filled
+
+
+async def drain(payload: Payload) -> None:
+    """Read what remains and forget it. Raises PayloadShort."""
+    scratch = memoryview(bytearray(min(CHUNK, max(payload.remaining, 1))))
+    while payload.remaining:
+        await fill(payload, scratch)
+
+
+async def chunks(payload: Payload, size: int = CHUNK) -> AsyncIterator[memoryview]:
+    """The payload in pieces; each is only good until the next. Raises PayloadShort."""
+    buffer = memoryview(bytearray(max(min(size, payload.remaining), 1)))
+    while payload.remaining:
+        yield buffer[: await fill(payload, buffer)]
+
+
+async def _read(payload: Payload, target: memoryview) -> int:
+    if payload.position is not None:
+        return os.preadv(payload.descriptor, [target], payload.position)
+    try:
+        return await syscalls.read_into(payload.descriptor, target)
+    except ConnectionError:
+        return 0
+
+
+Way = Callable[[Payload, Link], Awaitable[None]]
+
+
+async def _first_that_works(
+    payload: Payload, link: Link, ways: tuple[Way, ...]
+) -> None:
+    for way in ways:
+        try:
+            await way(payload, link)
+        except Unsupported:
+            continue
+        except (ConnectionError, BrokenPipeError) as error:
+            raise LinkClosed(name=link.name) from error
+        return _check_all(payload)
+
+
+def _check_all(payload: Payload) -> None:
+    if payload.remaining:
+        raise PayloadShort(name=payload.source, missing=payload.remaining)
+
+
+async def _by_sendfile(payload: Payload, link: Link) -> None:
+    while payload.remaining:
+        assert payload.position is not None
+        count = await syscalls.sendfile(
+            link.writing, payload.descriptor, payload.position, payload.remaining
+        )
+        if count == 0:
+            return
+        payload.moved(count)
+
+
+async def _by_splice(payload: Payload, link: Link) -> None:
+    while payload.remaining:
+        count = await syscalls.splice(
+            link.writing, payload.descriptor, min(payload.remaining, CHUNK)
+        )
+        if count == 0:
+            return
+        payload.moved(count)
+
+
+async def _by_pipe(payload: Payload, link: Link) -> None:
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        widen(writing)
+        while payload.remaining:
+            wanted = min(payload.remaining, CHUNK)
+            count = await syscalls.splice(writing, payload.descriptor, wanted)
+            if count == 0:
+                return
+            payload.moved(count)
+            while count:
+                count -= await syscalls.splice(link.writing, reading, count)
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+async def _by_copy(payload: Payload, link: Link) -> None:
+    async for chunk in chunks(payload):
+        await link.write(chunk)

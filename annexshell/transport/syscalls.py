@@ -1,0 +1,87 @@
+"""The system calls that move bytes, as loops that wait for readiness instead of blocking.
+
+The one caller of os.sendfile and os.splice. A descriptor that cannot be polled (a regular
+file) never answers EAGAIN, so nothing here ever waits for one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import trio
+
+CHUNK = 1 << 20
+"""Bytes asked for at once; the largest pipe an ordinary user may have."""
+
+_UNSUPPORTED = frozenset((errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP))
+
+
+class Unsupported(Exception):
+    """The kernel does not do this between these two descriptors; nothing was moved."""
+
+
+async def read_some(fd: int, limit: int) -> bytes:
+    """At most ``limit`` bytes, at least one; empty at the end. Raises OSError."""
+    while True:
+        try:
+            return os.read(fd, limit)
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(fd)
+
+
+async def read_into(fd: int, target: memoryview) -> int:
+    """As `read_some` into ``target``, without making an object. Raises OSError."""
+    while True:
+        try:
+            return os.readv(fd, [target])
+        except BlockingIOError:
+            await trio.lowlevel.wait_readable(fd)
+
+
+async def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+    """All of ``data``. Raises OSError; how much was written is then not known."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(fd)
+
+
+async def sendfile(out: int, source: int, position: int, count: int) -> int:
+    """Move up to ``count`` bytes of the file ``source``; 0 at its end.
+
+    Raises Unsupported and OSError.
+    """
+    while True:
+        try:
+            return os.sendfile(out, source, position, count)
+        except BlockingIOError:
+            await trio.lowlevel.wait_writable(out)
+        except OSError as error:
+            raise _translated(error) from error
+
+
+async def splice(out: int, source: int, count: int) -> int:
+    """Move up to ``count`` bytes, one of the two being a pipe; 0 at the end of ``source``.
+
+    Raises Unsupported and OSError. EAGAIN does not say which side is not ready, so the
+    source is waited for first and the sink when that was not it.
+    """
+    waited = False
+    while True:
+        try:
+            return os.splice(source, out, count, flags=os.SPLICE_F_NONBLOCK)
+        except BlockingIOError:
+            if waited:
+                await trio.lowlevel.wait_writable(out)
+            else:
+                await trio.lowlevel.wait_readable(source)
+            waited = not waited
+        except OSError as error:
+            raise _translated(error) from error
+
+
+def _translated(error: OSError) -> Exception:
+    return Unsupported() if error.errno in _UNSUPPORTED else error
