@@ -79,7 +79,8 @@ def initialise(
     sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     try:
         sharing.make_directories(repository.annex_dir, repository.common_dir)
-        with wait_lock(_pending_file(repository) + ".lck", exclusive=True):
+        with wait_lock(_pending_file(repository) + ".lck", exclusive=True) as lock:
+            sharing.share(lock.path)
             now = repository.reread()
             if not now.uuid:
                 _initialise_locked(now, description, clock, sharing)
@@ -197,13 +198,13 @@ def _make_sentinal(annex_dir: str, sharing: Sharing) -> None:
     if os.path.lexists(path + ".cache"):
         return
     with open(path, "ab"):
-        sharing.share_file(path)
+        sharing.share(path)
     now = os.lstat(path)
     seconds, fraction = divmod(now.st_mtime_ns, 10**9)
     temporary = path + ".cache.annexshell"
     with open(temporary, "w", encoding="ascii") as new:
         new.write(f"{now.st_ino} {now.st_size} {seconds} {fraction}")
-    sharing.share_file(temporary)
+    sharing.share(temporary)
     os.rename(temporary, path + ".cache")
 
 
