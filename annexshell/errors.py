@@ -279,6 +279,12 @@ class LockTimeout(RequestError):
     text = "gave up waiting for a lock ({where}): held by {holder}; see what it is doing there"
 
 
+class RepositoryReplaced(RequestError):
+    """What is not found under the path now must not be taken for absent."""
+
+    text = "the repository is not there any more ({where}): {detail}"
+
+
 class PeerUnreachable(RequestError):
     text = "cannot connect to {name}: {detail}"
 

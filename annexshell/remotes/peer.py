@@ -88,6 +88,12 @@ class PeerStore:
 
     # -- connecting --------------------------------------------------------------------
 
+    async def offer(self, version: int) -> None:
+        """From now on, speak ``version`` at most."""
+        if version != self.newest:
+            self.newest = version
+            await self._drop()
+
     async def connect(self) -> Channel:
         """A channel ready for a request. Raises PeerUnreachable."""
         if self._channel is not None and _readable(self._channel.link):

@@ -11,7 +11,7 @@ Two things can break, and the difference matters: `PayloadShort` is the source's
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from annexshell.errors import LinkClosed, PayloadShort
 from annexshell.model.payload import Payload
@@ -79,11 +79,16 @@ async def drain(payload: Payload) -> None:
         await fill(payload, scratch)
 
 
-async def chunks(payload: Payload, size: int = CHUNK) -> AsyncIterator[memoryview]:
-    """The payload in pieces; each is only good until the next. Raises PayloadShort."""
+async def feed(
+    payload: Payload, take: Callable[[memoryview], Awaitable[None]], size: int = CHUNK
+) -> None:
+    """Give ``take`` the payload in pieces; each is only good until the next.
+
+    Raises PayloadShort, and what ``take`` raises.
+    """
     buffer = memoryview(bytearray(max(min(size, payload.remaining), 1)))
     while payload.remaining:
-        yield buffer[: await fill(payload, buffer)]
+        await take(buffer[: await fill(payload, buffer)])
 
 
 async def _read(payload: Payload, target: memoryview) -> int:
@@ -155,5 +160,4 @@ async def _by_pipe(payload: Payload, link: Link) -> None:
 
 
 async def _by_copy(payload: Payload, link: Link) -> None:
-    async for chunk in chunks(payload):
-        await link.write(chunk)
+    await feed(payload, link.write)

@@ -99,10 +99,15 @@ async def piped(content: bytes, verdict: Validity, promised: int | None) -> Payl
 
 async def got(store: Store, key: Key, offset: int = 0) -> tuple[bytes, Validity]:
     async with store.get(key, offset, b"") as payload:
-        content = b"".join([bytes(c) async for c in moving.chunks(payload)])
+        content = bytearray()
+
+        async def take(piece: memoryview) -> None:
+            content.extend(piece)
+
+        await moving.feed(payload, take)
         verdict = await payload.verdict()
         payload.kept = True
-        return content, verdict
+        return bytes(content), verdict
 
 
 @every_store

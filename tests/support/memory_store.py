@@ -138,9 +138,12 @@ class _MemoryIntake:
 
     async def accept(self, payload: Payload) -> Outcome:
         received = bytearray(self.store.partial.pop(self.key, b""))
+
+        async def take(piece: memoryview) -> None:
+            received.extend(piece)
+
         try:
-            async for chunk in moving.chunks(payload, 7):
-                received += chunk
+            await moving.feed(payload, take, 7)
             verdict = await payload.verdict()
         except BaseException:
             self.store.partial[self.key] = bytes(received)

@@ -12,6 +12,7 @@ import trio
 
 from annexshell.model.ids import UUID
 from annexshell.protocol.conversation import Role
+from annexshell.protocol.messages import Message
 from annexshell.remotes.peer import PeerStore
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
@@ -22,7 +23,7 @@ from annexshell.transport.link import Link
 NODE = UUID(b"22222222-2222-4222-8222-222222222222")
 
 
-def allow(word: bytes) -> None:
+def allow(request: Message) -> None:
     """A server in no particular mode."""
 
 
@@ -71,7 +72,8 @@ async def peer_of(
         try:
             yield peer, node
         finally:
-            with trio.move_on_after(0) as scope:
-                scope.shield = True
+            if peer.holds_abandoned_locks:
+                # Those would be seen out for ten minutes.
+                nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=not peer.holds_abandoned_locks):
                 await peer.aclose()
-            nursery.cancel_scope.cancel()

@@ -28,13 +28,14 @@ def play(server: Server, script: str, **words: bytes) -> None:
 
     ``{name}`` in the script stands for the bytes of the keyword ``name``.
     """
-    trio_test(_play)(server, _steps(script, words))
+    trio_test(_play)(server, steps_of(script, words))
 
 
 Step = tuple[str, bytes]
 
 
-def _steps(script: str, words: dict[str, bytes]) -> list[Step]:
+def steps_of(script: str, words: dict[str, bytes]) -> list[Step]:
+    """A script's steps, each its mark and its bytes."""
     steps = []
     for raw in script.strip("\n").splitlines():
         line = raw.strip(" ").encode()

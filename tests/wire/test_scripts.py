@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
@@ -9,11 +10,16 @@ import pytest
 from annexshell.errors import ReadOnly, StorageFailed
 from annexshell.model.ids import UUID
 from annexshell.protocol.conversation import Role
-from annexshell.serve.answers import Session
+from annexshell.protocol.messages import Message, Put
+from annexshell.proxy.store import ProxiedStore
+from annexshell.serve.answers import Refuse, Session
 from annexshell.serve.connection import converse
+from annexshell.serve.stores import Negotiation
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
+from tests.support.locations import MemoryLocations
 from tests.support.memory_store import MemoryStore, key_of
+from tests.support.pair import peer_of
 from tests.support.script import play
 
 U = UUID(b"11111111-1111-4111-8111-111111111111")
@@ -21,20 +27,42 @@ CONTENT = b"hello world"
 K = key_of(CONTENT)
 
 
-def allow(word: bytes) -> None:
+def allow(request: Message) -> None:
     """A server in no particular mode."""
 
 
-async def _serve(store: MemoryStore, refuse: object, link: Link) -> None:
-    session = Session(Channel(link, Role.SERVER), store, refuse)  # type: ignore[arg-type]
+async def _serve(store: MemoryStore, refuse: Refuse, link: Link) -> None:
+    session = Session(Channel(link, Role.SERVER), store, refuse)
     await converse(session, U)
 
 
+async def _serve_proxied(store: MemoryStore, refuse: Refuse, link: Link) -> None:
+    async with peer_of(store, version=0) as (peer, _):
+        proxied = ProxiedStore(peer, U, MemoryLocations())
+        negotiate = Negotiation(peer).version
+        session = Session(Channel(link, Role.SERVER), proxied, refuse, negotiate)
+        await converse(session, U)
+
+
+SERVERS = {"direct": _serve, "proxied": _serve_proxied}
+
+
+@pytest.fixture(params=SERVERS, autouse=True)
+def server(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Every script is played to a server of its own content, and to a proxy of one."""
+    global _server
+    _server = SERVERS[request.param]
+    yield
+
+
+_server = _serve
+
+
 def run(
-    script: str, store: MemoryStore, refuse: object = allow, **words: bytes
+    script: str, store: MemoryStore, refuse: Refuse = allow, **words: bytes
 ) -> None:
     words = {"K": K.text, "U": U, **words}
-    play(partial(_serve, store, refuse), script, **words)
+    play(partial(_server, store, refuse), script, **words)
 
 
 def holding() -> MemoryStore:
@@ -438,8 +466,8 @@ def test_a_refused_put_leaves_the_connection_to_the_next_file() -> None:
 
 
 def test_a_forbidden_request_never_reaches_the_store() -> None:
-    def refuse(word: bytes) -> None:
-        if word == b"PUT":
+    def refuse(request: Message) -> None:
+        if isinstance(request, Put):
             raise ReadOnly()
 
     run(
