@@ -102,7 +102,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     make_annex(top / "home" / "r.git")
     lines = []
     for name, options in [*KEYS.items(), ("stranger", "")]:
-        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", top / name]
+        make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(top / name)]
         subprocess.run(make, check=True)
         if options:
             lines.append(f"{options} {(top / name).with_suffix('.pub').read_text()}")

@@ -16,29 +16,15 @@ from tests.support.shell import environment, make_annex, run_shell
 STANDARD = frozenset(
     (
         "_collections",
-        "_functools",
         "_operator",
-        "_sre",
         "collections",
-        "copyreg",
-        "enum",
         "errno",
-        "functools",
         "itertools",
         "keyword",
         "operator",
-        "re",
-        "re._casefix",
-        "re._compiler",
-        "re._constants",
-        "re._parser",
         "reprlib",
         "select",
-        "types",
-        # The interpreter's own on the way to these, in one version or another.
         "__future__",
-        "_types",
-        "_typing",
     )
 )
 SHELL = frozenset(

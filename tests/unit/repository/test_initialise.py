@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from annexshell.errors import InitializationFailed, Unsupported
 from annexshell.model.ids import looks_like_uuid
+from annexshell.repository import configfile
 from annexshell.repository import initialise as module
 from annexshell.repository.branch import Branch
 from annexshell.repository.initialise import describe, initialise
@@ -27,7 +29,7 @@ class Killed(BaseException):
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     write_identity(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr(module.shutil, "which", lambda name: None)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
     yield
 
 
@@ -65,7 +67,7 @@ def test_filters_and_hooks_only_with_git_annex(
     assert opened(without).config.get("filter.annex.smudge") is None
     assert not (without / ".git" / "hooks" / "post-receive").exists()
 
-    monkeypatch.setattr(module.shutil, "which", lambda name: f"/usr/bin/{name}")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     path = make(tmp_path / "with")
     own = path / ".git" / "hooks" / "pre-commit"
     own.write_text("#!/bin/sh\n")
@@ -99,7 +101,7 @@ def test_git_annex_in_between_is_not_overruled(
         git("-C", path, "config", "annex.uuid", theirs)
         return real(config, addition)
 
-    real = module.amend_config
+    real = configfile.amend_config
     monkeypatch.setattr(module, "amend_config", amend)
     assert initialise(opened(path), DESCRIPTION).uuid == theirs.encode()
     assert git("-C", path, "config", "--get-all", "annex.uuid").split() == [theirs]
