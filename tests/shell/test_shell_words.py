@@ -113,6 +113,26 @@ def test_nothing_for_a_directory_without_a_repository(home: Path) -> None:
         done = run_shell("-c", command, env=environment(home))
         assert (done.returncode, done.stdout) == (0, EMPTY)
         assert b"not a git repository" in done.stderr
+    for words in (["stray"], ["--uuid", UUID_HERE]):
+        done = run_shell("configlist", "plain", *words, env=environment(home))
+        assert (done.returncode, done.stdout) == (1, b"")
+
+
+def test_a_subdirectory_does_not_answer_for_its_repository(home: Path) -> None:
+    make_annex(home / "tree", bare=False)
+    (home / "tree" / "sub").mkdir()
+    done = run_shell("configlist", "tree/sub", env=environment(home))
+    assert (done.returncode, done.stdout) == (0, EMPTY)
+
+
+def test_the_name_we_are_called_by_does_not_matter(home: Path) -> None:
+    start = (
+        "import sys; sys.argv[0] = '-annexshell';"
+        "from annexshell.cli.shell import main; sys.exit(main())"
+    )
+    words = "git-annex-shell 'configlist' 'r.git'"
+    done = run_shell("-c", words, env=environment(home), start=start)
+    assert (done.returncode, done.stdout) == (0, ANSWER)
 
 
 def test_an_uninitialised_repository_is_left_as_it_is(home: Path) -> None:
