@@ -122,7 +122,7 @@ class Branch:
         def edit(old: bytes) -> bytes | None:
             new = location.with_presence(old, uuid, present, clock)
             if new is not None:
-                self._doubt_future(new, uuid, clock)
+                self._doubt_future(new, uuid)
             return new
 
         return self.change(self.location_path(key), uuid, edit)
@@ -219,9 +219,9 @@ class Branch:
     def _now(self) -> Clock:
         return clock_now() if self._clock is None else self._clock
 
-    def _doubt_future(self, content: bytes, uuid: UUID, clock: Clock) -> None:
+    def _doubt_future(self, content: bytes, uuid: UUID) -> None:
         written = location.parse_location(content).winners[uuid].clock
-        if written > clock + _DAY:
+        if written > clock_now() + _DAY:
             log.warning(
                 "a log line about %s is dated in the future: check that machine's clock",
                 printable(uuid),

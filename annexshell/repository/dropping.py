@@ -13,7 +13,7 @@ from annexshell.errors import RemovalRefused
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
 from annexshell.repository.locking import Locking
-from annexshell.repository.objects import Found, Objects
+from annexshell.repository.objects import Found, Objects, status_of
 from annexshell.repository.paths import ObjectPlace
 
 
@@ -36,9 +36,9 @@ class Dropping:
     ) -> bool:
         """Make the content absent; False if ``clock`` has reached ``before``.
 
-        True also if it was absent. ``prepare`` raises if ``record``, which logs the
-        absence, could not work. Files of a work tree are never touched. Raises
-        ContentLocked, RemovalRefused, StorageFailed, LockTimeout, and as the callables do.
+        True also if it was absent. ``prepare`` raises if ``record`` could not log the
+        absence. Work tree files are never touched. Raises ContentLocked, RemovalRefused,
+        StorageFailed, LockTimeout, and as the callables do.
         """
         if not self._removable(key, self._objects.find(key)):
             return True
@@ -47,14 +47,12 @@ class Dropping:
         if lock is None:
             return True
         with lock:
-            found = self._objects.find(key)
-            if found is None or not self._removable(key, found):
+            if not self._removable(key, self._objects.find(key)):
                 return True
-            self._refuse_shared_erasure(key, found)
             prepare()
             if before is not None and clock() >= before:
                 return False
-            self._delete(key, found.place)
+            self._delete(key, lock.place)
             record()
         return True
 
@@ -76,8 +74,9 @@ class Dropping:
                 " or use git-annex-shell here",
             )
 
-    def _refuse_shared_erasure(self, key: Key, found: Found) -> None:
-        if self._annex.hooks.erases and found.status.st_nlink > 1:
+    def _refuse_shared_erasure(self, key: Key, place: ObjectPlace) -> None:
+        status = status_of(place.object)
+        if self._annex.hooks.erases and status is not None and status.st_nlink > 1:
             raise RemovalRefused(
                 key=key,
                 detail="its file has other names, which secure erasing would destroy;"
@@ -85,6 +84,7 @@ class Dropping:
             )
 
     def _delete(self, key: Key, place: ObjectPlace) -> None:
+        self._refuse_shared_erasure(key, place)
         freezer = self._annex.freezer
         with (
             storage("removing content", place.object),

@@ -17,6 +17,7 @@ import pygit2
 from pygit2.enums import ObjectType, RepositoryOpenFlag
 
 from annexshell.errors import AnnexshellError, BranchNotCommitted, BranchUnreadable
+from annexshell.repository import packing
 from annexshell.repository.modes import Sharing
 from annexshell.repository.trees import (
     EMPTY_TREE,
@@ -67,6 +68,8 @@ class Git:
     def __init__(self, git_dir: str, *, fsync: bool = True, sharing: Sharing) -> None:
         self._where = git_dir
         self._sharing = sharing
+        self._fsync = fsync
+        self._staged = packing.Staged()
         pygit2.settings.enable_fsync_gitdir(fsync)
         flags = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
         with self._reading():
@@ -98,7 +101,7 @@ class Git:
         try:
             reference = self._repo.lookup_reference(ref)
             return ObjectId(str(reference.peel(pygit2.Commit).id))
-        except (pygit2.GitError, KeyError, ValueError):
+        except _FAILURES:
             return None
 
     def swap(self, ref: str, old: ObjectId | None, new: ObjectId) -> str | None:
@@ -115,7 +118,7 @@ class Git:
                 if str(reference.target) != old:
                     return "the branch moved"
                 reference.set_target(new)
-            except (pygit2.GitError, KeyError, ValueError) as error:
+            except _FAILURES as error:
                 return str(error)
         return None
 
@@ -154,8 +157,9 @@ class Git:
         message: bytes,
         person: Person,
     ) -> ObjectId:
-        """Write a commit; no ref is changed."""
+        """Write a commit and all it needs, durably; no ref is changed."""
         with self._writing():
+            self._flush()
             who = pygit2.Signature(person.name, person.email)
             made = self._repo.create_commit(
                 None, who, who, message, tree, list(parents)
@@ -189,6 +193,9 @@ class Git:
 
     def content(self, blob: ObjectId, limit: int) -> bytes:
         """The bytes of a blob of at most ``limit`` bytes; raises for a larger one."""
+        staged = self._staged.content(bytes.fromhex(blob))
+        if staged is not None and len(staged) <= limit:
+            return staged
         with self._reading():
             found = self._get(blob, pygit2.Blob)
             if found.size > limit:
@@ -197,9 +204,9 @@ class Git:
             return found.data
 
     def store(self, content: bytes) -> ObjectId:
-        """Write a blob."""
+        """The id of a blob, which is written with the next commit."""
         with self._writing():
-            return ObjectId(str(self._repo.odb.write(ObjectType.BLOB, content)))
+            return ObjectId(self._stage(packing.BLOB, content).hex())
 
     def build(
         self, commit: ObjectId | None, blobs: Mapping[bytes, ObjectId]
@@ -231,7 +238,22 @@ class Git:
         return parse_tree(self._tree(pygit2.Oid(raw=raw_id)).read_raw())
 
     def _write_tree(self, raw: bytes) -> bytes:
-        return bytes(self._repo.odb.write(ObjectType.TREE, raw).raw)
+        return self._stage(packing.TREE, raw)
+
+    def _stage(self, kind: int, content: bytes) -> bytes:
+        name = self._staged.add(kind, content)
+        if self._staged.full:
+            self._flush()
+        return name
+
+    def _flush(self) -> None:
+        if len(self._staged) > packing.LOOSE:
+            pack = packing.pack_of(self._staged)
+            packing.install_pack(self._where, pack, fsync=self._fsync)
+        else:
+            for kind, content in self._staged:
+                self._repo.odb.write(kind, content)
+        self._staged.clear()
 
     def _tree(self, tree: pygit2.Oid) -> pygit2.Tree:
         return self._get(tree, pygit2.Tree)

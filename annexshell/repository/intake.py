@@ -134,25 +134,29 @@ class Intake:
     def splice_target(self) -> int:
         """The descriptor for the kernel to write to, at its position.
 
-        Report what was moved with `moved`; after that call no `write`.
+        Ask for it before every move and report that with `moved`; after the first, no
+        `write`. Raises StorageFailed.
         """
         with storage("writing content", self._partial.path):
             self._partial.allow_splice()
+        self._check_length()
         return self._partial.fd
 
     def moved(self, count: int) -> None:
-        """``count`` bytes were written to `splice_target`.
-
-        Raises StorageFailed if somebody else changed the file's length: it may have holes.
-        """
+        """``count`` bytes were written to `splice_target`. Raises StorageFailed."""
         self.written += count
+        self._check_length()
+        self._transfer.progress(self.written)
+
+    def _check_length(self) -> None:
+        # Writing at a position beyond the end of a file that somebody shortened would
+        # leave a hole, which nothing but a digest could tell from content.
         if self._partial.size() != self.written:
             raise StorageFailed(
                 action="writing content",
                 where=self._partial.path,
                 detail="somebody else writes to it",
             )
-        self._transfer.progress(self.written)
 
     def finish(self, validity: Validity, record: Record) -> bool:
         """All bytes came: verify, make durable, put in place, record, in this order.

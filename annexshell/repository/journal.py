@@ -190,6 +190,9 @@ class Journal:
                 f"the name of its log takes {len(name)} bytes, {_MAX_NAME} is the most"
             )
             raise KeyNotStorable(key=path, detail=detail)
+        if branch_path(name) != path:
+            # A component that starts with _ comes back as one that ends with it.
+            raise KeyNotStorable(key=path, detail="its log would be taken for another")
 
     def _write_temporary(self, content: bytes) -> bytes:
         # One fixed name: the lock is held, so what is there was left by a dead process.

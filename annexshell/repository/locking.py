@@ -211,7 +211,7 @@ class Locking:
             if until is not None and time.time_ns() <= until:
                 left = (until - time.time_ns()) // 10**9 + 1
                 raise ContentLocked(key=key, detail=f"promised for {left} more seconds")
-            if until is not None:
+            if until is not None or os.path.lexists(lock.place.retention_lock):
                 self._discard_promise(lock.place)
             good = True
             return lock

@@ -98,22 +98,65 @@ class Overlay:
         return is_location_path(path, one_level=self._one_level)
 
 
-def siblings(repository: Repository, git: Git, tip: ObjectId) -> list[Sibling]:
-    """The refs to merge into ``tip``: those with commits it lacks, unless they are unsafe.
+class Siblings:
+    """The refs that may be merged; what was found out about a commit is remembered."""
 
-    Raises BranchUnreadable if our own branch cannot be read.
-    """
-    if not repository.config.boolean("annex.merge-annex-branches", True):
-        return []
-    ignored = _ignored(repository)
-    found: dict[ObjectId, Sibling] = {}
-    for ref in sorted(git.ref_names()):
-        if not _may_merge(ref):
-            continue
-        commit = git.peel(ref)
-        if commit is not None and commit not in ignored:
-            found.setdefault(commit, Sibling(ref, commit))
-    return [s for s in found.values() if _wanted(repository.config, git, tip, s)]
+    def __init__(self, repository: Repository, git: Git) -> None:
+        self._repository = repository
+        self._config = repository.config
+        self._git = git
+        self._verdicts: dict[tuple[ObjectId, ObjectId], bool] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    def missing_from(self, tip: ObjectId) -> list[Sibling]:
+        """The refs with commits that ``tip`` lacks, unless they are unsafe to merge.
+
+        Raises BranchUnreadable if our own branch cannot be read.
+        """
+        if not self._config.boolean("annex.merge-annex-branches", True):
+            return []
+        ignored = _ignored(self._repository)
+        found: dict[ObjectId, Sibling] = {}
+        for ref in sorted(filter(_may_merge, self._git.ref_names())):
+            commit = self._git.peel(ref)
+            if commit is not None and commit not in ignored:
+                found.setdefault(commit, Sibling(ref, commit))
+        return [sibling for sibling in found.values() if self._wanted(tip, sibling)]
+
+    def leave(self, sibling: Sibling, reason: str) -> bool:
+        """Tell the operator, once, that a ref is not merged."""
+        if (sibling.ref, reason) not in self._told:
+            self._told.add((sibling.ref, reason))
+            log.warning("%s is not merged: %s", printable(sibling.ref), reason)
+        return False
+
+    def _wanted(self, tip: ObjectId, sibling: Sibling) -> bool:
+        asked = (tip, sibling.commit)
+        if asked not in self._verdicts:
+            self._verdicts[asked] = self._judge(tip, sibling)
+        return self._verdicts[asked]
+
+    def _judge(self, tip: ObjectId, sibling: Sibling) -> bool:
+        try:
+            if self._git.contains(tip, sibling.commit):
+                return False
+            theirs = self._file(sibling.commit, b"transitions.log")
+            differs = self._file(sibling.commit, b"difference.log")
+        except BranchUnreadable as error:
+            return self.leave(sibling, str(error))
+        if differences_in(differs) != differences_set(self._config):
+            return self.leave(sibling, "its repository is tuned in an incompatible way")
+        ours = transitions(self._file(tip, b"transitions.log"))
+        if transitions(theirs) != ours:
+            reason = "one side was told to forget history; run git annex merge"
+            return self.leave(sibling, reason)
+        if any(name not in _TRANSITIONS for name, _ in ours):
+            return self.leave(sibling, "it went through an unknown transition")
+        return True
+
+    def _file(self, commit: ObjectId, path: bytes) -> bytes:
+        blob = self._git.blob_at(commit, path)
+        return b"" if blob is None else self._git.content(blob, MAX_LOG)
 
 
 def _may_merge(ref: str) -> bool:
@@ -131,36 +174,6 @@ def _ignored(repository: Repository) -> frozenset[str]:
         return frozenset()
     except OSError as error:
         raise BranchUnreadable(where=path, detail=error.strerror) from error
-
-
-def _wanted(config: GitConfig, git: Git, tip: ObjectId, sibling: Sibling) -> bool:
-    try:
-        if git.contains(tip, sibling.commit):
-            return False
-        theirs = _file(git, sibling.commit, b"transitions.log")
-        differs = _file(git, sibling.commit, b"difference.log")
-    except BranchUnreadable as error:
-        return _leave(sibling, str(error))
-    if differences_in(differs) != differences_set(config):
-        return _leave(sibling, "its repository is tuned in an incompatible way")
-    ours = transitions(_file(git, tip, b"transitions.log"))
-    if transitions(theirs) != ours:
-        return _leave(
-            sibling, "one side was told to forget history; run git annex merge"
-        )
-    if any(name not in _TRANSITIONS for name, _ in ours):
-        return _leave(sibling, "it went through an unknown transition")
-    return True
-
-
-def _leave(sibling: Sibling, reason: str) -> bool:
-    log.warning("%s is not merged: %s", printable(sibling.ref), reason)
-    return False
-
-
-def _file(git: Git, commit: ObjectId, path: bytes) -> bytes:
-    blob = git.blob_at(commit, path)
-    return b"" if blob is None else git.content(blob, MAX_LOG)
 
 
 def differences_set(config: GitConfig) -> frozenset[bytes]:

@@ -104,8 +104,9 @@ class Partial:
     def allow_splice(self) -> None:
         """splice and sendfile refuse a file opened for appending; put it at its end."""
         flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
-        fcntl.fcntl(self.fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
-        os.lseek(self.fd, 0, os.SEEK_END)
+        if flags & os.O_APPEND:
+            fcntl.fcntl(self.fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
+            os.lseek(self.fd, 0, os.SEEK_END)
 
     def named(self, path: str) -> bool:
         """Whether ``path`` names this very file."""

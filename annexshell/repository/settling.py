@@ -30,8 +30,8 @@ from annexshell.repository.merging import (
     ORIGIN,
     Overlay,
     Sibling,
+    Siblings,
     fast_forward,
-    siblings,
 )
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
@@ -63,6 +63,7 @@ class Settling:
         self._config = repository.config
         self._journal = journal
         self._git = open_git(repository)
+        self._siblings = Siblings(repository, self._git)
         self._one_level = self._config.boolean("annex.tune.branchhash1", False)
 
     def run(self, timeout: float) -> None:
@@ -84,11 +85,11 @@ class Settling:
         return tip
 
     def _round(self, timeout: float) -> bool:
-        if not self._journal.names(1) and not self._siblings():
+        if not self._journal.names(1) and not self._to_merge():
             return False
         with self._journal.locked(timeout):
             names = self._journal.names(_ROUND)
-            if not self._may_commit() and not self._siblings():
+            if not self._may_commit() and not self._to_merge():
                 return False
             pending = self._read(names)
             moved, absorbed = self._commit(pending)
@@ -100,8 +101,8 @@ class Settling:
     def _may_commit(self) -> bool:
         return self._config.boolean("annex.alwayscommit", True)
 
-    def _siblings(self) -> list[Sibling]:
-        return siblings(self._repository, self._git, self.create())
+    def _to_merge(self) -> list[Sibling]:
+        return self._siblings.missing_from(self.create())
 
     def _read(self, names: list[bytes]) -> list[Pending]:
         found = []
@@ -137,7 +138,8 @@ class Settling:
         overlay = Overlay(self._git, tip, self._one_level)
         taken = [file for file in pending if self._absorb(overlay, file)]
         local = bool(overlay.blobs)
-        merged = [s for s in self._siblings_of(tip) if self._merge(overlay, s)]
+        found = self._siblings.missing_from(tip)
+        merged = [sibling for sibling in found if self._merge(overlay, sibling)]
         built = self._git.build(tip, overlay.blobs)
         for path in sorted(built.refused):
             log.warning("not a path the branch can have: %s", printable(path))
@@ -146,9 +148,6 @@ class Settling:
             return tip, absorbed
         ahead = None if local else fast_forward(self._git, tip, merged, built.id)
         return ahead or self._commit_on(tip, built.id, merged), absorbed
-
-    def _siblings_of(self, tip: ObjectId) -> list[Sibling]:
-        return siblings(self._repository, self._git, tip)
 
     def _absorb(self, overlay: Overlay, file: Pending) -> bool:
         try:
@@ -162,8 +161,7 @@ class Settling:
         try:
             overlay.merge(sibling)
         except BranchUnreadable as error:
-            log.warning("%s is not merged: %s", printable(sibling.ref), error)
-            return False
+            return self._siblings.leave(sibling, str(error))
         return True
 
     def _commit_on(

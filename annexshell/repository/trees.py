@@ -106,15 +106,7 @@ def _rebuild(
 ) -> Rebuilt:
     old = {} if base is None else read(base)
     items = {n: item for n, item in old.items() if item.is_tree or item.is_blob}
-    below: dict[bytes, dict[bytes, bytes]] = {}
-    for path, blob in blobs.items():
-        name, slash, rest = path.partition(b"/")
-        if slash:
-            below.setdefault(name, {})[rest] = blob
-        elif name in items and items[name].is_tree:
-            refused.add(prefix + path)
-        else:
-            items[name] = Item(BLOB, blob)
+    below = _put_files(items, blobs, prefix, refused)
     for name, inner in below.items():
         item = items.get(name)
         if item is not None and not item.is_tree:
@@ -127,6 +119,22 @@ def _rebuild(
     if not items and prefix:
         return Rebuilt(b"", frozenset(refused))
     return Rebuilt(write(format_tree(items)), frozenset(refused))
+
+
+def _put_files(
+    items: Items, blobs: Mapping[bytes, bytes], prefix: bytes, refused: set[bytes]
+) -> dict[bytes, dict[bytes, bytes]]:
+    """Put those blobs into ``items`` that belong there; return the others by directory."""
+    below: dict[bytes, dict[bytes, bytes]] = {}
+    for path, blob in blobs.items():
+        name, slash, rest = path.partition(b"/")
+        if slash:
+            below.setdefault(name, {})[rest] = blob
+        elif name in items and items[name].is_tree:
+            refused.add(prefix + path)
+        else:
+            items[name] = Item(BLOB, blob)
+    return below
 
 
 class Difference(NamedTuple):

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import trio
 
 from annexshell.errors import PayloadShort, RequestError
+from annexshell.local.store import LocalStore
+from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity
 from annexshell.proxy.store import ProxiedStore
 from annexshell.store import AlreadyHave, Outcome, Store
 from annexshell.transport import moving
 from tests.support.async_tests import trio_test
+from tests.support.content import PEER, make_repository
 from tests.support.locations import MemoryLocations
 from tests.support.memory_store import MemoryStore, key_of
 from tests.support.pair import NODE, link_pair, peer_of
@@ -51,7 +56,31 @@ async def chained() -> AsyncIterator[Store]:
         yield peer
 
 
+@asynccontextmanager
+async def bare_repository() -> AsyncIterator[Store]:
+    with TemporaryDirectory() as path:
+        store = LocalStore(make_repository(Path(path, "r.git")), UUID(PEER))
+        yield store
+        await store.settle()
+
+
+@asynccontextmanager
+async def work_tree_of_version_9() -> AsyncIterator[Store]:
+    with TemporaryDirectory() as path:
+        repository = make_repository(Path(path, "r"), bare=False, version="9")
+        yield LocalStore(repository, UUID(PEER))
+
+
+@asynccontextmanager
+async def repository_behind_pipes() -> AsyncIterator[Store]:
+    async with bare_repository() as inner, peer_of(inner, pipes=True) as (peer, _):
+        yield ProxiedStore(peer, NODE, MemoryLocations())
+
+
 MAKERS: dict[str, Maker] = {
+    "bare": bare_repository,
+    "version 9": work_tree_of_version_9,
+    "repository-pipes": repository_behind_pipes,
     "memory": in_memory,
     "peer-sockets": behind_sockets,
     "peer-pipes": behind_pipes,
@@ -59,6 +88,10 @@ MAKERS: dict[str, Maker] = {
     "chained": chained,
 }
 every_store = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+# Before version 10 a repository has no place for promises (spec 02 §7.3).
+every_promising_store = pytest.mark.parametrize(
+    "make", [make for make in MAKERS.values() if make is not work_tree_of_version_9]
+)
 
 CONTENT = bytes(i * 7 % 251 for i in range(300_000))
 K = key_of(CONTENT)
@@ -257,7 +290,7 @@ async def test_locked_content_stays(make: Maker) -> None:
         assert (await store.remove(K)).ok
 
 
-@every_store
+@every_promising_store
 @trio_test
 async def test_a_dead_lockers_lock_is_retained(make: Maker) -> None:
     async with make() as store:

@@ -1,0 +1,229 @@
+"""Removing content (spec 02 §11)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from annexshell.errors import JournalFailed, RemovalRefused
+from annexshell.repository.content import Content
+from annexshell.repository.open import Repository
+from tests.support.content import (
+    HELLO,
+    Log,
+    drop,
+    files_below,
+    make_repository,
+    object_path,
+    put,
+    sha256_key,
+    write_object,
+)
+
+KEY = sha256_key(HELLO)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Repository:
+    return make_repository(tmp_path / "r")
+
+
+@pytest.fixture
+def content(repository: Repository) -> Content:
+    content = Content(repository)
+    assert put(content, KEY, HELLO)
+    return content
+
+
+def no_clock() -> int:
+    raise AssertionError("the clock was looked at")
+
+
+def test_content_goes_and_that_is_recorded(
+    repository: Repository, content: Content
+) -> None:
+    log = Log()
+    assert content.remove(KEY, None, no_clock, prepare=log.prepare, record=log.absent)
+    assert not content.present(KEY)
+    assert log.entries == ["absent"]
+    assert os.listdir(content.annex.paths.objects) == []
+
+
+def test_absent_content_needs_no_lock_and_no_record(content: Content) -> None:
+    log = Log(fails=AssertionError("nothing is to be recorded"))
+    key = sha256_key(b"other")
+    assert content.remove(key, 0, no_clock, prepare=log.prepare, record=log.absent)
+    assert not os.path.exists(content.annex.paths.places(key)[0].directory)
+
+
+@pytest.mark.parametrize(("now", "removed"), [(9, True), (10, False), (11, False)])
+def test_the_deadline_is_exclusive(content: Content, now: int, removed: bool) -> None:
+    assert drop(content, KEY, before=10, now=now) is removed
+    assert content.present(KEY) is not removed
+
+
+@pytest.mark.parametrize("version", ["9", "10"])
+def test_the_clock_is_compared_under_the_lock(tmp_path: Path, version: str) -> None:
+    content = Content(make_repository(tmp_path / "r", version=version))
+    put(content, KEY, HELLO)
+    held = []
+
+    def clock() -> int:
+        held.append(content.being_removed(KEY))
+        return 0
+
+    log = Log()
+    assert content.remove(KEY, 1, clock, prepare=log.prepare, record=log.absent)
+    assert held == [True]
+
+
+def test_after_the_deadline_nothing_is_left_but_the_object(
+    repository: Repository, content: Content
+) -> None:
+    assert not drop(content, KEY, before=1, now=2)
+    path = object_path(repository, KEY)
+    assert os.listdir(path.parent) == [path.name]
+    assert path.parent.stat().st_mode & 0o222 == 0
+
+
+def test_what_cannot_be_recorded_is_not_removed(content: Content) -> None:
+    log = Log(fails=JournalFailed(where="journal", detail="disk full"))
+    with pytest.raises(JournalFailed):
+        content.remove(KEY, None, no_clock, prepare=log.prepare, record=log.absent)
+    assert content.present(KEY)
+
+
+def test_the_record_is_written_under_the_lock_and_after_the_removal(
+    content: Content,
+) -> None:
+    seen = []
+
+    def record() -> None:
+        seen.append((content.present(KEY), content.being_removed(KEY)))
+
+    content.remove(KEY, None, no_clock, prepare=Log().prepare, record=record)
+    assert seen == [(False, True)]
+
+
+def test_a_trash_bin_is_never_ignored(tmp_path: Path) -> None:
+    content = Content(make_repository(tmp_path / "r", annex_trashbin="bin"))
+    put(content, KEY, HELLO)
+    with pytest.raises(RemovalRefused, match="annex.trashbin"):
+        drop(content, KEY)
+    assert content.present(KEY)
+    assert drop(content, sha256_key(b"absent"))
+
+
+def test_damaged_objects_can_be_removed(
+    repository: Repository, content: Content
+) -> None:
+    key = sha256_key(b"whole")
+    path = write_object(repository, key, b"who")
+    assert drop(content, key)
+    assert not path.exists()
+
+
+def test_work_tree_files_are_never_touched(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "r", bare=False)
+    content = Content(repository)
+    put(content, KEY, HELLO)
+    unlocked = tmp_path / "r" / "file"
+    unlocked.write_bytes(HELLO)
+    linked = tmp_path / "r" / "link"
+    os.link(object_path(repository, KEY), linked)
+    assert drop(content, KEY)
+    assert unlocked.read_bytes() == HELLO
+    assert linked.read_bytes() == HELLO
+
+
+def test_a_thin_object_that_is_being_edited_stays(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "r", bare=False, annex_thin="true")
+    edited = write_object(repository, KEY, b"edits\n")
+    log = Log()
+    content = Content(repository)
+    assert content.remove(KEY, None, no_clock, prepare=log.prepare, record=log.absent)
+    assert edited.read_bytes() == b"edits\n"
+    assert log.entries == []
+
+
+def test_an_unmodified_thin_object_goes(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "r", bare=False, annex_thin="true")
+    content = Content(repository)
+    put(content, KEY, HELLO)
+    linked = tmp_path / "r" / "file"
+    os.link(object_path(repository, KEY), linked)
+    assert drop(content, KEY)
+    assert linked.read_bytes() == HELLO
+    assert not content.present(KEY)
+
+
+# -- the operator's commands ---------------------------------------------------------------
+
+
+def note(tmp_path: Path, word: str, mark: str) -> str:
+    """A command that notes its path and the mode it found."""
+    return f'"echo {word} $(stat -c %a {mark}) {mark} >> {tmp_path}/notes"'
+
+
+def notes(tmp_path: Path) -> list[str]:
+    path = tmp_path / "notes"
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines()
+    path.unlink()
+    return lines
+
+
+def test_freezing_and_thawing_commands_are_run(tmp_path: Path) -> None:
+    settings = {
+        "annex_freezecontent-command": note(tmp_path, "froze", "%path"),
+        "annex_thawcontent-command": note(tmp_path, "thaw", "%path"),
+    }
+    repository = make_repository(tmp_path / "a b", **settings)
+    content = Content(repository)
+    put(content, KEY, HELLO)
+    place = content.annex.paths.places(KEY)[0]
+    after_put = notes(tmp_path)
+    assert after_put[-1] == f"froze 555 {place.directory}"
+    assert f"froze 444 {place.object}" in after_put
+    assert drop(content, KEY)
+    after_drop = notes(tmp_path)
+    assert f"thaw 644 {place.object}" in after_drop
+    assert [line for line in after_drop if line.startswith("froze 444")] == []
+
+
+def test_a_hook_script_takes_precedence(tmp_path: Path) -> None:
+    settings = {"annex_freezecontent-command": note(tmp_path, "command", "%path")}
+    repository = make_repository(tmp_path / "r", **settings)
+    hook = Path(repository.git_dir, "hooks", "freezecontent-annex")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f'#!/bin/sh\necho "hook $1" >> {tmp_path}/notes\nexit 1\n')
+    hook.chmod(0o755)
+    put(Content(repository), KEY, HELLO)
+    assert {line.split()[0] for line in notes(tmp_path)} == {"hook"}
+
+
+def test_secure_erasure_never_happens_under_the_objects_name(tmp_path: Path) -> None:
+    settings = {"annex_secure-erase-command": note(tmp_path, "erase", "%file")}
+    repository = make_repository(tmp_path / "r", **settings)
+    content = Content(repository)
+    put(content, KEY, HELLO)
+    assert drop(content, KEY)
+    assert notes(tmp_path) == [f"erase 644 {content.annex.paths.bad(KEY)}"]
+    assert list(files_below(Path(repository.annex_dir, "bad"))) == []
+
+
+def test_secure_erasure_would_destroy_linked_files_and_is_refused(
+    tmp_path: Path,
+) -> None:
+    settings = {"annex_secure-erase-command": note(tmp_path, "erase", "%file")}
+    repository = make_repository(tmp_path / "r", bare=False, **settings)
+    content = Content(repository)
+    put(content, KEY, HELLO)
+    os.link(object_path(repository, KEY), tmp_path / "r" / "file")
+    with pytest.raises(RemovalRefused, match="other names"):
+        drop(content, KEY)
+    assert content.present(KEY)
+    assert notes(tmp_path) == []
