@@ -201,12 +201,14 @@ def test_a_reader_that_is_gone_is_no_traceback(home: Path) -> None:
 
 def test_what_may_pass_is_told_apart_from_what_will_not(home: Path) -> None:
     start = (
-        "import sys, errno; import annexshell.cli.configlist as c\n"
-        "def fail(path): raise OSError(getattr(errno, sys.argv.pop()), 'told', path)\n"
+        "import sys, errno, os; import annexshell.cli.configlist as c\n"
+        "code = getattr(errno, os.environ['CODE'])\n"
+        "def fail(path): raise OSError(code, 'told', path)\n"
         "c.open_repository = fail\n"
         "from annexshell.cli.shell import main; sys.exit(main())"
     )
     for name, status in (("EIO", 255), ("EMFILE", 255), ("ESTALE", 255), ("EACCES", 1)):
-        done = run_shell("configlist", "r", name, env=environment(home), start=start)
+        env = environment(home, CODE=name)
+        done = run_shell("configlist", "r", env=env, start=start)
         assert (done.returncode, done.stdout) == (status, b"")
         assert b"told" in done.stderr
