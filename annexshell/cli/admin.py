@@ -38,6 +38,11 @@ def _parser() -> argparse.ArgumentParser:
     server = commands.add_parser(
         "ssh-server", help="serve annexshell over ssh", description=_SERVER
     )
+    _add_server_options(server)
+    return parser
+
+
+def _add_server_options(server: argparse.ArgumentParser) -> None:
     server.add_argument(
         "--listen",
         type=_address,
@@ -66,7 +71,6 @@ def _parser() -> argparse.ArgumentParser:
         help="shell command forced for keys without command=; without a value: "
         + _DEFAULT_COMMAND.replace("%", "%%"),
     )
-    return parser
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -34,14 +34,16 @@ def configlist(invocation: Invocation) -> int:
     ignore the remote for good (spec 01 §2). Raises ShellError.
     """
     parameters = invocation.parameters
+    if parameters.positional:
+        raise BadParameters(detail="configlist takes no parameters")
     try:
         repository = open_repository(invocation.path)
     except NotARepository as error:
+        if parameters.uuid is not None:
+            raise
         write_all(2, f"annexshell: {error}\n".encode())
         write_all(1, _answer(b"", b""))
         return 0
-    if parameters.positional:
-        raise BadParameters(detail="configlist takes no parameters")
     require_own_uuid(repository, parameters.uuid)
     if not repository.uuid and not repository.config.get("core.gcrypt-id"):
         if parameters.field("autoinit") == "1" or has_annex_branch(repository):

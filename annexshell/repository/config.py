@@ -7,7 +7,6 @@ module and `open` use the standard library alone, without subprocess and typing.
 from __future__ import annotations
 
 import os
-import re
 
 from annexshell.repository.gitprocess import git_output
 
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 _TRUE = frozenset(("true", "yes", "on", "1"))
 _FALSE = frozenset(("false", "no", "off", "0", ""))
-_DIGITS = re.compile(r"-?[0-9]+\Z")
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*\Z")
 _PREFIXES = "kmgtpezy"
 
 
@@ -50,7 +47,7 @@ class GitConfig:
     def integer(self, name: str, default: int) -> int:
         """A decimal number; anything else counts as not set."""
         value = self.get(name)
-        return int(value) if value is not None and _DIGITS.match(value) else default
+        return int(value) if value is not None and _is_number(value) else default
 
     def size(self, name: str, default: int) -> int:
         """A size in bytes such as ``100 MB`` or ``1.5GiB``; nonsense counts as not set."""
@@ -78,17 +75,24 @@ def as_boolean(value: str | None, default: bool) -> bool:
         return True
     if word in _FALSE:
         return False
-    return _DIGITS.match(word) is not None or default
+    return _is_number(word) or default
 
 
 def parse_size(text: str) -> int | None:
     """A data size in bytes, None if it is not one (spec 02 §18)."""
-    found = _SIZE.match(text)
-    if found is None:
+    text = text.strip()
+    unit = text.lstrip("0123456789.")
+    number = text[: len(text) - len(unit)]
+    whole, dot, fraction = number.partition(".")
+    if not whole or not (whole + fraction).isdigit() or (dot and not fraction):
         return None
-    number, unit = float(found[1]), found[2].lower()
-    factor = _unit(unit)
-    return None if factor is None else int(number * factor)
+    factor = _unit(unit.strip().lower())
+    return None if factor is None else int(float(number) * factor)
+
+
+def _is_number(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit()
 
 
 def _unit(unit: str) -> float | None:

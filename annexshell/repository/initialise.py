@@ -15,16 +15,23 @@ import pwd
 import shutil
 
 from annexshell.errors import (
+    AnnexshellError,
     InitializationFailed,
     LockTimeout,
     RepositoryBusy,
-    RequestError,
+    ShellError,
     Unsupported,
 )
-from annexshell.logs.mapped import descriptions, with_description
-from annexshell.model.clock import Clock, clock_now, parse_clock
+from annexshell.logs.mapped import (
+    Form,
+    descriptions,
+    parse_map,
+    with_description,
+)
+from annexshell.model.clock import clock_now, parse_clock
 from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.repository.branch import Branch
+from annexshell.repository.config import as_boolean
 from annexshell.repository.configfile import amend_config
 from annexshell.repository.filelock import wait_lock
 from annexshell.repository.modes import Sharing
@@ -72,14 +79,17 @@ def initialise(
     sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     try:
         sharing.make_directories(repository.annex_dir, repository.common_dir)
-        with wait_lock(_pending_file(repository) + ".lck", exclusive=True):
+        with wait_lock(_pending_file(repository) + ".lck", exclusive=True) as lock:
+            sharing.share(lock.path)
             now = repository.reread()
             if not now.uuid:
                 _initialise_locked(now, description, clock, sharing)
             return repository.reread()
     except LockTimeout as error:
         raise RepositoryBusy(where=repository.path, detail=error) from error
-    except RequestError as error:
+    except ShellError:
+        raise
+    except AnnexshellError as error:
         raise InitializationFailed(path=repository.path, detail=error) from error
     except OSError as error:
         detail = f"{error.filename or ''}: {error.strerror}"
@@ -100,9 +110,11 @@ def _initialise_locked(
     repository: Repository, description: bytes, clock: bytes | None, sharing: Sharing
 ) -> None:
     uuid = _pending_uuid(repository)
-    _record(
-        repository, uuid, description, None if clock is None else parse_clock(clock)
-    )
+    branch = Branch(repository, None if clock is None else parse_clock(clock))
+    branch.create()
+    _check_untuned(repository, branch)
+    if not repository.config.boolean("annex.private", False):
+        _describe_on(branch, uuid, description, clock)
     _make_sentinal(repository.annex_dir, sharing)
     with_filter = not repository.bare and shutil.which("git-annex") is not None
     if with_filter:
@@ -113,7 +125,7 @@ def _initialise_locked(
         now = repository.reread()
         if now.uuid:
             return None
-        text = b"[annex]\n\tuuid = " + uuid + b"\n\tversion = " + VERSION + b"\n"
+        text = _settings(now, branch, uuid)
         has_filter = now.config.get("filter.annex.smudge") is not None
         return text + _FILTER if with_filter and not has_filter else text
 
@@ -121,15 +133,19 @@ def _initialise_locked(
     os.unlink(_pending_file(repository))
 
 
-def _record(
-    repository: Repository, uuid: UUID, description: bytes, clock: Clock | None
+def _check_untuned(repository: Repository, branch: Branch) -> None:
+    # A clone of a tuned repository has other hash directories in its logs and objects.
+    if branch.read(b"difference.log").strip():
+        raise Unsupported(
+            setting="difference.log (annex.tune.*) in autoinit", path=repository.path
+        )
+
+
+def _describe_on(
+    branch: Branch, uuid: UUID, description: bytes, clock: bytes | None
 ) -> None:
-    """The git-annex branch, with our description in its journal unless it has one."""
-    branch = Branch(repository, clock)
-    branch.create()
-    if repository.config.boolean("annex.private", False):
-        return
-    now = clock_now() if clock is None else clock
+    given = None if clock is None else parse_clock(clock)
+    now = clock_now() if given is None else given
 
     def edit(old: bytes) -> bytes | None:
         if uuid in descriptions(old):
@@ -137,6 +153,17 @@ def _record(
         return with_description(old, uuid, description, now)
 
     branch.change(b"uuid.log", uuid, edit)
+
+
+def _settings(repository: Repository, branch: Branch, uuid: UUID) -> bytes:
+    """The [annex] section, with what config.log asks every repository to set."""
+    text = b"[annex]\n\tuuid = " + uuid + b"\n\tversion = " + VERSION + b"\n"
+    shared = parse_map(branch.read(b"config.log"), Form.NEW)
+    secure = shared.get(b"annex.securehashesonly")
+    if secure is None or repository.config.get("annex.securehashesonly") is not None:
+        return text
+    wanted = as_boolean(os.fsdecode(secure.value), False)
+    return text + b"\tsecurehashesonly = true\n" if wanted else text
 
 
 def _pending_file(repository: Repository) -> str:

@@ -45,10 +45,14 @@ class AuthorizedKey:
             return False
         if self.origins is None:
             return True
-        public = self.key.export_public_key("openssh").decode().strip()
-        line = f'from="{self.origins}" {public}'
-        found = asyncssh.import_authorized_keys(line).validate(key, address, address)
-        return found is not None
+        found = _restricted(self.key, self.origins)
+        return found.validate(key, address, address) is not None
+
+
+def _restricted(key: asyncssh.SSHKey, origins: str) -> asyncssh.SSHAuthorizedKeys:
+    """asyncssh's matching of network addresses; raises ValueError for a bad list."""
+    public = key.export_public_key("openssh").decode().strip()
+    return asyncssh.import_authorized_keys(f'from="{origins}" {public}')
 
 
 def read_authorized_keys(
@@ -56,7 +60,7 @@ def read_authorized_keys(
 ) -> list[AuthorizedKey]:
     """The usable lines; ``refused`` is told number and reason of every other one."""
     keys: list[AuthorizedKey] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         line = line.strip()
         if not line or line.startswith("#"):
             continue
@@ -135,9 +139,20 @@ def _with_options(
             raise BadLine(f"the option {name} is given twice")
         else:
             once[name] = value
-    if not once.get("from", "*").strip() or '"' in once.get("from", ""):
-        raise BadLine("the list of from= is not usable")
-    return AuthorizedKey(key, once.get("command"), tuple(environment), once.get("from"))
+    origins = once.get("from")
+    if origins is not None:
+        _check_origins(key, origins)
+    return AuthorizedKey(key, once.get("command"), tuple(environment), origins)
+
+
+def _check_origins(key: asyncssh.SSHKey, origins: str) -> None:
+    # The list is quoted again for asyncssh, so nothing in it may need escaping.
+    if not origins.strip() or "\\" in origins or '"' in origins:
+        raise BadLine("the list of from= cannot be used")
+    try:
+        _restricted(key, origins)
+    except ValueError as error:
+        raise BadLine(f"the list of from= cannot be used: {error}") from error
 
 
 def _variable(text: str) -> tuple[str, str]:

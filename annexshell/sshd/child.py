@@ -14,16 +14,14 @@ from collections.abc import Mapping
 
 import asyncssh
 
+from annexshell.sshd.session import Session
+
 _STEP = 256 * 1024
 _GRACE = 5.0
 """Seconds a child has to end by itself, first after its stdin closed, then after SIGHUP."""
 
-SSHProcess = asyncssh.SSHServerProcess[bytes]
 
-
-async def run_child(
-    process: SSHProcess, command: str, environ: Mapping[str, str]
-) -> None:
+async def run_child(session: Session, command: str, environ: Mapping[str, str]) -> None:
     """Run ``command`` by ``/bin/sh -c`` as sshd does, until it ends or the client goes.
 
     The command is the operator's; only its environment holds anything of the client's.
@@ -40,26 +38,25 @@ async def run_child(
         start_new_session=True,
         limit=_STEP,
     )
-    work = asyncio.create_task(_join(process, child))
-    gone = asyncio.create_task(process.channel.wait_closed())
+    work = asyncio.create_task(_join(session, child))
+    gone = asyncio.create_task(session.gone.wait())
     try:
         await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        gone.cancel()
         work.cancel()
+        gone.cancel()
         await asyncio.gather(work, gone, return_exceptions=True)
-        status = await _end(child)
-        _report(process, status)
+        _report(session, await _end(child))
 
 
-async def _join(process: SSHProcess, child: Process) -> None:
+async def _join(session: Session, child: Process) -> None:
     """Move everything both ways until the child has ended and its output is sent."""
     assert child.stdin and child.stdout and child.stderr
-    feeding = asyncio.create_task(_feed(process.stdin, child.stdin))
+    feeding = asyncio.create_task(_feed(session, child.stdin))
     try:
         await asyncio.gather(
-            _drain(child.stdout, process.stdout),
-            _drain(child.stderr, process.stderr),
+            _drain(child.stdout, session, None),
+            _drain(child.stderr, session, asyncssh.EXTENDED_DATA_STDERR),
         )
         await child.wait()
     finally:
@@ -67,25 +64,25 @@ async def _join(process: SSHProcess, child: Process) -> None:
         await asyncio.gather(feeding, return_exceptions=True)
 
 
-async def _feed(
-    source: asyncssh.SSHReader[bytes], target: asyncio.StreamWriter
-) -> None:
+async def _feed(session: Session, target: asyncio.StreamWriter) -> None:
     try:
-        while step := await source.read(_STEP):
+        while step := await session.read():
             target.write(step)
             await target.drain()
-    except (ConnectionError, asyncssh.Error):
-        return  # the child reads no more, or the client is gone: an end of file too
+    except ConnectionError:
+        # The child reads no more. What the client still sends is thrown away, as it would
+        # be with sshd; it must not fill the window that other requests need.
+        while await session.read():
+            continue
     finally:
         target.close()
 
 
 async def _drain(
-    source: asyncio.StreamReader, target: asyncssh.SSHWriter[bytes]
+    source: asyncio.StreamReader, session: Session, datatype: int | None
 ) -> None:
     while step := await source.read(_STEP):
-        target.write(step)
-        await target.drain()
+        await session.write(step, datatype)
 
 
 async def _end(child: Process) -> int:
@@ -107,11 +104,11 @@ def _signal_group(pid: int, number: signal.Signals) -> None:
         return  # it ended meanwhile
 
 
-def _report(process: SSHProcess, status: int) -> None:
-    if process.channel.is_closing():
+def _report(session: Session, status: int) -> None:
+    if session.gone.is_set():
         return
     if status >= 0:
-        process.exit(status)
+        session.channel.exit(status)
         return
     name = signal.Signals(-status).name.removeprefix("SIG")
-    process.exit_with_signal(name, False, "")
+    session.channel.exit_with_signal(name)

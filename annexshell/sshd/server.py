@@ -14,8 +14,9 @@ from collections.abc import Callable
 import asyncssh
 import attrs
 
-from annexshell.sshd.authorized import AuthorizedKey, BadLine, read_authorized_keys
+from annexshell.sshd.authorized import AuthorizedKey, read_authorized_keys
 from annexshell.sshd.child import run_child
+from annexshell.sshd.session import WINDOW, Session
 
 Log = Callable[[str], None]
 
@@ -31,13 +32,6 @@ class Settings:
     environ: dict[str, str]
     command: str | None = None
     log: Log = lambda line: None
-
-
-class _Session(asyncssh.SSHServerProcess[bytes]):
-    """A session that runs commands and nothing else."""
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        return False
 
 
 class Server(asyncssh.SSHServer):
@@ -75,28 +69,33 @@ class Server(asyncssh.SSHServer):
     def session_requested(self) -> asyncssh.SSHServerSession[bytes] | bool:
         if self._entry is None:
             return False
-        return _Session(self._serve, None, 3, False)
+        return Session(self._serve)
 
-    async def _serve(self, process: asyncssh.SSHServerProcess[bytes]) -> None:
+    async def _serve(self, session: Session) -> None:
         entry = self._entry
         command = None if entry is None else entry.command or self._settings.command
         if entry is None or command is None:
-            process.stderr.write(b"annexshell: no command is set for this key\n")
-            process.exit(1)
+            session.channel.write_stderr(
+                b"annexshell: no command is set for this key\n"
+            )
+            session.channel.exit(1)
             return
-        await run_child(process, command, self._environment(entry, process))
+        try:
+            await run_child(session, command, self._environment(entry, session))
+        except OSError as error:
+            self._settings.log(f"the command cannot be run: {error}")
+            session.channel.exit(1)
 
-    def _environment(
-        self, entry: AuthorizedKey, process: asyncssh.SSHServerProcess[bytes]
-    ) -> dict[str, str]:
+    def _environment(self, entry: AuthorizedKey, session: Session) -> dict[str, str]:
         client, server = self._peer("peername"), self._peer("sockname")
         environ = {**self._settings.environ, **dict(entry.environment)}
         for name in ("GIT_PROTOCOL", "SSH_ORIGINAL_COMMAND"):
             environ.pop(name, None)
         environ["SSH_CONNECTION"] = f"{client[0]} {client[1]} {server[0]} {server[1]}"
-        if process.command is not None:
-            environ["SSH_ORIGINAL_COMMAND"] = process.command
-        protocol = process.env.get("GIT_PROTOCOL")
+        asked = session.channel.get_command()
+        if asked is not None:
+            environ["SSH_ORIGINAL_COMMAND"] = asked
+        protocol = session.channel.get_environment().get("GIT_PROTOCOL")
         if protocol is not None:
             environ["GIT_PROTOCOL"] = protocol
         return environ
@@ -146,6 +145,7 @@ async def listen(settings: Settings) -> asyncssh.SSHAcceptor:
         server_factory=lambda: Server(settings),
         server_host_keys=[host_key(settings.host_key)],
         encoding=None,
+        window=WINDOW,
         allow_pty=False,
         agent_forwarding=False,
         x11_forwarding=False,
@@ -167,6 +167,3 @@ async def serve(settings: Settings, ready: Callable[[str, int], None]) -> None:
     finally:
         acceptor.close()
         await acceptor.wait_closed()
-
-
-__all__ = ["AuthorizedKey", "BadLine", "Server", "Settings", "listen", "serve"]
