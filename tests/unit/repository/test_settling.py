@@ -280,10 +280,12 @@ def test_who_commits(repo: Repo, settings: Mapping[str, str], author: bytes) -> 
     _clean(repo)
 
 
+@pytest.mark.parametrize("bare", [True, False])
 @pytest.mark.parametrize("name", [None, "", "<>"])
 def test_a_commit_never_fails_for_lack_of_a_name(
-    name: str | None, repo: Repo, monkeypatch: pytest.MonkeyPatch
+    name: str | None, bare: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    repo = plain_repo(tmp_path / "nameless", bare=bare)
     monkeypatch.setenv("HOME", str(repo.home))
     monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     for setting in ("user.name", "user.email"):
@@ -292,7 +294,9 @@ def test_a_commit_never_fails_for_lack_of_a_name(
             repo.git("config", setting, name)
     repo.put_journal(K_NAME, A)
     _settle(repo)
-    assert repo.show(K_LOG) == A
+    repo.put_journal(K_NAME, B)
+    _settle(repo)
+    assert repo.show(K_LOG) == A + B
     _clean(repo)
 
 
@@ -553,3 +557,36 @@ def test_three_siblings_with_one_ahead_of_all(repo: Repo) -> None:
     assert repo.tip() == two
     assert repo.show(b"1.log") == b"1\n"
     assert U3 not in _branch(repo).locations(K)
+
+
+def test_a_packed_ref_is_moved_like_any_other(repo: Repo) -> None:
+    repo.commit({K_LOG: A})
+    repo.git("pack-refs", "--all")
+    repo.put_journal(K_NAME, B)
+    _settle(repo)
+    assert repo.show(K_LOG) == A + B
+
+
+def test_a_branch_that_stands_for_another_is_not_committed_to(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Moving it would have to move the other, which nobody asked for."""
+    monkeypatch.setattr("annexshell.repository.settling.time.sleep", lambda _: None)
+    tip = repo.commit({K_LOG: A}, ref="refs/heads/other")
+    repo.git("symbolic-ref", BRANCH, "refs/heads/other")
+    repo.put_journal(K_NAME, B)
+    with pytest.raises(BranchNotCommitted):
+        _settle(repo)
+    assert repo.tip("refs/heads/other") == tip
+    assert repo.journal() == {K_NAME: B}
+    assert _branch(repo).locations(K) == {U1, U2}
+
+
+def test_a_gitlink_pushed_onto_the_branch_itself_is_dropped(repo: Repo) -> None:
+    repo.commit({K_LOG: A})
+    repo.link(b"evil", ref=BRANCH)
+    repo.put_journal(b"uuid.log", b"x\n")
+    assert _branch(repo).read(b"evil") == b""
+    _settle(repo)
+    assert b"160000" not in repo.git("ls-tree", "-r", BRANCH)
+    assert repo.show(K_LOG) == A
