@@ -14,7 +14,9 @@ Raising sites give fields, never sentences. The text follows
 
 from __future__ import annotations
 
-from typing import ClassVar
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing is the largest part of a refusal's start-up
+    from typing import ClassVar
 
 
 def printable(value: object) -> str:
@@ -150,6 +152,12 @@ class UUIDLost(ShellError):
     )
 
 
+class InitializationFailed(ShellError):
+    """Initialising stopped midway; trying again goes on with the same uuid."""
+
+    text = "the repository could not be initialised ({path}): {detail}"
+
+
 class UUIDMismatch(ShellError):
     text = "expected repository UUID {expected} but found UUID {found}"
 
@@ -179,6 +187,10 @@ class RepositoryBusy(ShellError):
 
     text = "the repository is busy or not reachable now ({where}): {detail}; try again"
     exit_code = 255
+
+
+class AccessFailed(ShellError):
+    text = "cannot be read or written ({where}): {detail}; check its owner and modes"
 
 
 # -- one request fails, the conversation goes on -------------------------------------------
@@ -245,8 +257,32 @@ class JournalFailed(RequestError):
     text = "the location log could not be written ({where}): {detail}"
 
 
+class BranchUnreadable(RequestError):
+    """Never taken for an empty log: the next write would publish that (spec 03 §13)."""
+
+    text = (
+        "the git-annex branch cannot be read ({where}): {detail}; check the repository with"
+        " git fsck"
+    )
+
+
+class BranchNotCommitted(RequestError):
+    """What was recorded is safe in the journal; somebody's next commit takes it along."""
+
+    text = (
+        "the git-annex branch cannot be committed to ({where}): {detail}; the changes stay"
+        " in the journal until git annex merge, or the next session, can commit them"
+    )
+
+
 class LockTimeout(RequestError):
     text = "gave up waiting for a lock ({where}): held by {holder}; see what it is doing there"
+
+
+class RepositoryReplaced(RequestError):
+    """What is not found under the path now must not be taken for absent."""
+
+    text = "the repository is not there any more ({where}): {detail}"
 
 
 class PeerUnreachable(RequestError):

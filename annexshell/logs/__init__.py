@@ -1,1 +1,1 @@
-"""The texts of the git-annex branch, parsed and merged without I/O."""
+"""The texts of the git-annex branch, pure: bytes in, values or bytes out."""

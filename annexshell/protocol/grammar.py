@@ -167,9 +167,11 @@ def _read_fields(kinds: tuple[Kind, ...], rest: list[bytes]) -> list[Any]:
         if rest and rest[0]:
             raise Malformed()
         return []
-    texts = _SEPARATOR.split(rest[0], maxsplit=len(kinds) - 1) if rest else []
+    texts = rest
+    if rest and len(kinds) > 1:
+        texts = _SEPARATOR.split(rest[0], maxsplit=len(kinds) - 1)
     if len(texts) == len(kinds) - 1 and kinds[-1] in _OPTIONAL:
-        texts.append(b"")
+        texts = [*texts, b""]
     if len(texts) != len(kinds):
         raise Malformed()
     return [kind.read(text) for kind, text in zip(kinds, texts, strict=True)]
@@ -179,7 +181,6 @@ def write_line(message: m.Message) -> bytes:
     """The line that spells a message, with its line feed."""
     kinds = FORMS[type(message)]
     words = [
-        kind.write(getattr(message, field))
-        for kind, field in zip(kinds, message.__match_args__, strict=True)
+        kind.write(value) for kind, value in zip(kinds, message.values(), strict=True)
     ]
     return b" ".join([message.word, *words]) + b"\n"

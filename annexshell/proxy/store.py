@@ -66,7 +66,10 @@ class ProxiedStore:
     async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
         async with self.inner.put(key, name) as intake:
             if isinstance(intake, AlreadyHave):
-                yield AlreadyHave(self._known(intake.others))
+                # git-annex leaves a log that disagrees as it is; ours mends it.
+                have = self._believed(Outcome(True, intake.others))
+                self._record(key, have, present=True)
+                yield AlreadyHave(have.others)
             else:
                 yield _RecordingIntake(self, key, intake)
 

@@ -88,6 +88,12 @@ class PeerStore:
 
     # -- connecting --------------------------------------------------------------------
 
+    async def offer(self, version: int) -> None:
+        """From now on, speak ``version`` at most."""
+        if version != self.newest:
+            self.newest = version
+            await self._drop()
+
     async def connect(self) -> Channel:
         """A channel ready for a request. Raises PeerUnreachable."""
         if self._channel is not None and _readable(self._channel.link):
@@ -205,13 +211,21 @@ class PeerStore:
             yield None
             return
         until = time.monotonic() + RETENTION
+        # While it is locked nothing else can be asked there; others get a link of their own.
+        self._channel = None
         try:
             yield _PeerLock(channel, self.name)
         finally:
-            if channel.talk.state is State.LOCKED:
-                # Closing now would make git-annex drop the lock with its retention.
-                self._abandoned.append(_Abandoned(channel, until))
-                self._channel = None
+            await self._after_lock(channel, until)
+
+    async def _after_lock(self, channel: Channel, until: float) -> None:
+        if channel.talk.state is State.LOCKED:
+            # Closing now would make git-annex drop the lock with its retention.
+            self._abandoned.append(_Abandoned(channel, until))
+        elif self._channel is None:
+            self._channel = channel
+        else:
+            await channel.link.aclose()
 
     @asynccontextmanager
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:

@@ -25,6 +25,7 @@ class PeerIntake:
     name: str
     channel: Channel
     offset: int
+    _doubted: bool = attrs.field(init=False, default=False)
 
     async def accept(self, payload: Payload) -> Outcome:
         """Pass the payload on. Raises PeerFailed where the peer went away.
@@ -48,14 +49,22 @@ class PeerIntake:
 
     async def _without_verdict(self, payload: Payload) -> Outcome:
         """A version 0 peer accepts with the last byte, so that waits for the verdict."""
-        async for chunk in moving.chunks(payload):
-            if payload.remaining == 0:
-                if await payload.verdict() is Validity.INVALID:
-                    return Outcome(False, reason="the client called its bytes invalid")
-            await self.channel.link.write(chunk)
-        if payload.length == 0 and await payload.verdict() is Validity.INVALID:
-            return Outcome(False)
+
+        async def take(piece: memoryview) -> None:
+            if payload.remaining == 0 and await self._is_doubted(payload):
+                return
+            await self.channel.link.write(piece)
+
+        await moving.feed(payload, take)
+        if payload.length == 0:
+            await self._is_doubted(payload)
+        if self._doubted:
+            return Outcome(False, reason="the client called its bytes invalid")
         return outcome_of(await self.channel.receive())
+
+    async def _is_doubted(self, payload: Payload) -> bool:
+        self._doubted = await payload.verdict() is Validity.INVALID
+        return self._doubted
 
     async def adopt(self) -> Outcome:
         """DATA-PRESENT, for a peer that knows it."""

@@ -13,6 +13,7 @@ from annexshell.repository.config import GitConfig
 _SCP_LIKE = re.compile(
     r"(?P<host>(?:[^/:\[]|\[[^\]]*\])+):(?!//)(?P<path>.*)", re.DOTALL
 )
+_HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
 
 
 @attrs.frozen
@@ -55,6 +56,8 @@ def instead_of(config: GitConfig, url: str) -> str:
 
 
 def _parse(name: str, url: str) -> LocalPath | SshHost:
+    if _HELPER.match(url):
+        raise PeerUnreachable(name=name, detail="it is reached by a helper of git's")
     if "://" in url:
         return _parse_url(name, url)
     scp = _SCP_LIKE.fullmatch(url)

@@ -1,24 +1,22 @@
 """A repository's git config, read once with one git process (spec 02 §4.1, §18).
 
 Light: the restricted shell reads the config before anything heavy is loaded, so this
-module and `open` use the standard library alone, without subprocess.
+module and `open` use the standard library alone, without subprocess and typing.
 """
 
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator
+
+from annexshell.repository.gitprocess import git_output
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _TRUE = frozenset(("true", "yes", "on", "1"))
 _FALSE = frozenset(("false", "no", "off", "0", ""))
-_DIGITS = re.compile(r"-?[0-9]+\Z")
-_SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*\Z")
 _PREFIXES = "kmgtpezy"
-
-
-class ConfigFailed(Exception):
-    """git could not read the config; the text is git's own complaint."""
 
 
 class GitConfig:
@@ -49,7 +47,7 @@ class GitConfig:
     def integer(self, name: str, default: int) -> int:
         """A decimal number; anything else counts as not set."""
         value = self.get(name)
-        return int(value) if value is not None and _DIGITS.match(value) else default
+        return int(value) if value is not None and _is_number(value) else default
 
     def size(self, name: str, default: int) -> int:
         """A size in bytes such as ``100 MB`` or ``1.5GiB``; nonsense counts as not set."""
@@ -77,17 +75,24 @@ def as_boolean(value: str | None, default: bool) -> bool:
         return True
     if word in _FALSE:
         return False
-    return _DIGITS.match(word) is not None or default
+    return _is_number(word) or default
 
 
 def parse_size(text: str) -> int | None:
     """A data size in bytes, None if it is not one (spec 02 §18)."""
-    found = _SIZE.match(text)
-    if found is None:
+    text = text.strip()
+    unit = text.lstrip("0123456789.")
+    number = text[: len(text) - len(unit)]
+    whole, dot, fraction = number.partition(".")
+    if not whole or not (whole + fraction).isdigit() or (dot and not fraction):
         return None
-    number, unit = float(found[1]), found[2].lower()
-    factor = _unit(unit)
-    return None if factor is None else int(number * factor)
+    factor = _unit(unit.strip().lower())
+    return None if factor is None else int(float(number) * factor)
+
+
+def _is_number(text: str) -> bool:
+    digits = text.removeprefix("-")
+    return digits.isascii() and digits.isdigit()
 
 
 def _unit(unit: str) -> float | None:
@@ -104,47 +109,13 @@ def _unit(unit: str) -> float | None:
     return float(1000**power) / 8 if rest == "bit" else None
 
 
-def read_config(directory: str) -> GitConfig:
-    """All of git's config for ``directory``.
+def read_config(git_dir: str) -> GitConfig:
+    """All of git's config for the repository with this git directory.
 
-    Raises ConfigFailed with git's complaint. The path came from the forced command or was
-    checked against it, so git's ownership check is not wanted here (spec 02 §4.1).
+    System, global, worktree and included config count too. Raises GitFailed with git's
+    complaint.
     """
-    out_read, out_write = os.pipe()
-    err_read, err_write = os.pipe()
-    argv = [
-        "git",
-        "-C",
-        directory,
-        "-c",
-        "safe.directory=*",
-        "-c",
-        "safe.bareRepository=all",
-    ]
-    actions = [
-        (os.POSIX_SPAWN_DUP2, out_write, 1),
-        (os.POSIX_SPAWN_DUP2, err_write, 2),
-    ]
-    try:
-        pid = os.posix_spawnp(
-            "git",
-            [*argv, "config", "--null", "--list"],
-            os.environ,
-            file_actions=actions,
-        )
-    except OSError as error:
-        for fd in (out_read, err_read):
-            os.close(fd)
-        raise ConfigFailed(f"git cannot be run: {error.strerror}") from error
-    finally:
-        os.close(out_write)
-        os.close(err_write)
-    with open(out_read, "rb") as out, open(err_read, "rb") as err:
-        text = out.read()
-        complaint = err.read()
-    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    if status != 0:
-        raise ConfigFailed(complaint.decode("utf-8", "backslashreplace").strip())
+    text = git_output(git_dir, "config", "--null", "--list")
     return GitConfig([_item(record) for record in text.split(b"\0") if record])
 
 

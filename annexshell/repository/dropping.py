@@ -32,7 +32,7 @@ class Dropping:
         clock: Callable[[], int],
         *,
         prepare: Callable[[], None],
-        record: Callable[[], None],
+        record: Callable[[], object],
     ) -> bool:
         """Make the content absent; False if ``clock`` has reached ``before``.
 

@@ -264,7 +264,7 @@ class Locking:
                 return None
             if held is None:
                 return None
-            self._annex.sharing.share_descriptor(held.fd)
+            self._annex.sharing.share(held.fd)
             if held.same_file():
                 return held
             held.close()

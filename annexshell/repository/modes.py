@@ -54,6 +54,12 @@ class Sharing(NamedTuple):
             return self.directory_mode(mode) & ~stat.S_IWUSR
         return self.directory_mode(mode & ~WRITE_BITS)
 
+    def umask(self, umask: int) -> int:
+        """The umask under which plain creation gives shared modes (spec 03 §12.3)."""
+        if self.exact is not None:
+            return 0o777 & ~(self.exact | _search_bits(self.exact))
+        return umask & ~(self.add | _search_bits(self.add))
+
     def frozen_file_mode(self, mode: int, *, separate_lock: bool = True) -> int:
         """The mode of an object: readable by whom it is shared with, writable by none.
 
@@ -66,13 +72,13 @@ class Sharing(NamedTuple):
             return (mode & ~WRITE_BITS) | 0o666
         return self.file_mode(mode & ~WRITE_BITS)
 
-    def share_descriptor(self, fd: int) -> None:
+    def share(self, file: str | int) -> None:
         """Give a file that was just made its shared mode; another owner's is left alone."""
         if not self.shared:
             return
-        mode = stat.S_IMODE(os.fstat(fd).st_mode)
+        mode = stat.S_IMODE(os.stat(file).st_mode)
         if self.file_mode(mode) != mode:
-            chmod_quietly(fd, self.file_mode(mode))
+            chmod_quietly(file, self.file_mode(mode))
 
     def make_directories(self, path: str, top: str) -> list[str]:
         """Make ``path`` and what is missing above it, below ``top``, with shared modes.

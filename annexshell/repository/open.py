@@ -1,25 +1,34 @@
 """Find the repository a directory argument means (spec 01 §1.3, spec 02 §4.1 to §4.3).
 
 Light, like `config`. What is found is resolved to real paths once; everything after works
-on those, so that no symlink swapped later changes which repository is served.
+on those, so that no symlink swapped later changes which repository is served. git is never
+let search: a directory *inside* a repository is refused, because content stored there
+would be stored beside the annex.
 """
 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
-from annexshell.errors import ConfigUnreadable, NoSuchRepository, NotARepository
+from annexshell.errors import (
+    ConfigUnreadable,
+    NoSuchRepository,
+    NotARepository,
+    Unsupported,
+)
 from annexshell.model.ids import UUID
-from annexshell.repository.config import ConfigFailed, GitConfig, read_config
+from annexshell.model.record import NamedTuple
+from annexshell.repository.config import GitConfig, read_config
+from annexshell.repository.gitprocess import GitFailed
 
 
 class Repository(NamedTuple):
     """An opened repository. Paths are absolute and real."""
 
     path: str
-    """What git is given: the top of the work tree, or the bare repository."""
+    """What the client named: the top of the work tree, or the git directory."""
     git_dir: str
+    """Of a linked worktree its own, under ``worktrees/`` of the main one."""
     annex_dir: str
     """``annex/`` of the main repository, also for a linked worktree."""
     work_tree: str | None
@@ -34,9 +43,14 @@ class Repository(NamedTuple):
     def bare(self) -> bool:
         return self.work_tree is None
 
+    @property
+    def common_dir(self) -> str:
+        """Where config, refs and hooks are; ``git_dir`` unless this is a worktree."""
+        return os.path.dirname(self.annex_dir)
+
     def reread(self) -> Repository:
-        """The same repository with its config as it is now."""
-        return self._replace(config=_config_of(self.path))
+        """The same repository with its config as it is now. Raises ConfigUnreadable."""
+        return self._replace(config=_config_of(self.path, self.git_dir))
 
 
 def expand(argument: str, home: str) -> str:
@@ -47,61 +61,84 @@ def expand(argument: str, home: str) -> str:
     if argument.startswith("/~"):
         argument = argument[1:]
     if argument == "~" or argument.startswith("~/"):
-        argument = argument[2:]
+        argument = argument[2:].lstrip("/")
     elif argument.startswith("~"):
         argument = os.path.expanduser(argument)
     return os.path.join(home, argument)
 
 
-def locate(argument: str, home: str) -> str:
+def resolve(argument: str, home: str) -> str:
     """The real path of the directory that ``argument`` names.
 
-    ``DIR.git`` stands in for a DIR that does not exist; ``X/.git`` means X. Raises
-    NoSuchRepository.
+    ``DIR.git`` stands in for a DIR that does not exist. Raises NoSuchRepository.
     """
     path = expand(argument, home)
-    if (
-        not os.path.isdir(path)
-        and not path.endswith("/")
-        and os.path.isdir(path + ".git")
-    ):
-        path += ".git"
-    if not os.path.isdir(path):
+    if "\0" in path:
         raise NoSuchRepository(path=path)
     real = os.path.realpath(path)
-    parent, last = os.path.split(real)
-    return parent if last == ".git" else real
+    if os.path.isdir(real):
+        return real
+    if not path.endswith("/"):
+        real = os.path.realpath(path + ".git")
+        if os.path.isdir(real):
+            return real
+    raise NoSuchRepository(path=path)
+
+
+def without_git(path: str) -> str:
+    """``X`` for a path ``X/.git``, any other path as it is."""
+    parent, last = os.path.split(path)
+    return parent if last == ".git" else path
+
+
+def locate(argument: str, home: str) -> str:
+    """`resolve`, and ``X/.git`` means X. Raises NoSuchRepository."""
+    return without_git(resolve(argument, home))
 
 
 def open_repository(path: str) -> Repository:
     """The repository at ``path``, a real path given by `locate`.
 
-    Raises NotARepository (also for a directory inside a repository) and ConfigUnreadable.
+    Raises NotARepository (also for a directory inside a repository), ConfigUnreadable, and
+    Unsupported for a git directory away from a work tree that nothing leads to.
     """
-    git_dir = _git_dir_of(path)
-    if git_dir is None:
-        raise NotARepository(path=path)
-    config = _config_of(path)
-    work_tree = None if git_dir == path else path
-    if config.boolean("core.bare", False):
-        work_tree = None
-    return Repository(path, git_dir, _annex_dir_of(git_dir), work_tree, config)
+    git_dir = find_git_dir(path)
+    config = _config_of(path, git_dir)
+    common = _common_dir_of(git_dir)
+    work_tree = _work_tree_of(path, git_dir, common, config)
+    return Repository(path, git_dir, os.path.join(common, "annex"), work_tree, config)
 
 
-def _git_dir_of(path: str) -> str | None:
+def find_git_dir(path: str) -> str:
+    """The real path of the git directory of the repository whose top is ``path``.
+
+    Raises NotARepository.
+    """
     inside = os.path.join(path, ".git")
     if os.path.isfile(inside):
-        with open(inside, "rb") as pointer:
-            target = pointer.read(4096).removeprefix(b"gitdir:").strip()
-        inside = os.path.realpath(os.path.join(path, os.fsdecode(target)))
-    if _is_git_dir(inside):
-        return os.path.realpath(inside)
-    return path if _is_git_dir(path) else None
+        found = _follow(inside)
+    elif os.path.isdir(inside):
+        found = os.path.realpath(inside)
+    else:
+        found = path
+    if not _is_git_dir(found):
+        raise NotARepository(path=path)
+    return found
+
+
+def _follow(pointer: str) -> str:
+    """Where a ``.git`` file of a worktree, submodule or separate git dir points."""
+    with open(pointer, "rb") as text:
+        start = text.read(8192)
+    if not start.startswith(b"gitdir: "):
+        raise NotARepository(path=os.path.dirname(pointer))
+    target = os.fsdecode(start.removeprefix(b"gitdir: ").rstrip(b"\r\n"))
+    return os.path.realpath(os.path.join(os.path.dirname(pointer), target))
 
 
 def _is_git_dir(path: str) -> bool:
     # What git itself asks of a git directory; a linked worktree's has commondir instead.
-    if not os.path.isfile(os.path.join(path, "HEAD")):
+    if not os.path.lexists(os.path.join(path, "HEAD")):
         return False
     return os.path.isfile(os.path.join(path, "commondir")) or (
         os.path.isdir(os.path.join(path, "objects"))
@@ -109,18 +146,44 @@ def _is_git_dir(path: str) -> bool:
     )
 
 
-def _annex_dir_of(git_dir: str) -> str:
-    common = os.path.join(git_dir, "commondir")
-    if os.path.isfile(common):
-        with open(common, "rb") as text:
-            git_dir = os.path.join(git_dir, os.fsdecode(text.read(4096).strip()))
-    return os.path.join(os.path.realpath(git_dir), "annex")
-
-
-def _config_of(path: str) -> GitConfig:
+def _common_dir_of(git_dir: str) -> str:
     try:
-        return read_config(path)
-    except ConfigFailed as error:
+        with open(os.path.join(git_dir, "commondir"), "rb") as text:
+            common = os.fsdecode(text.read(8192).rstrip(b"\r\n"))
+    except FileNotFoundError:
+        return git_dir
+    return os.path.realpath(os.path.join(git_dir, common))
+
+
+def _work_tree_of(
+    path: str, git_dir: str, common: str, config: GitConfig
+) -> str | None:
+    if common != git_dir:
+        # As git does: core.bare and core.worktree of the main repository are not a linked
+        # worktree's.
+        return path if path != git_dir else _worktree_of_link(git_dir)
+    if config.boolean("core.bare", path == git_dir):
+        return None
+    elsewhere = config.get("core.worktree")
+    if elsewhere is not None:
+        return os.path.realpath(os.path.join(git_dir, elsewhere))
+    if path != git_dir:
+        return path
+    raise Unsupported(
+        setting="a separate git directory given by its own path", path=path
+    )
+
+
+def _worktree_of_link(git_dir: str) -> str:
+    with open(os.path.join(git_dir, "gitdir"), "rb") as text:
+        back = os.fsdecode(text.read(8192).rstrip(b"\r\n"))
+    return os.path.realpath(os.path.dirname(os.path.join(git_dir, back)))
+
+
+def _config_of(path: str, git_dir: str) -> GitConfig:
+    try:
+        return read_config(git_dir)
+    except GitFailed as error:
         raise ConfigUnreadable(
             host=os.uname().nodename, path=path, detail=error
         ) from error

@@ -80,7 +80,7 @@ class Partial:
     def _share(self, fd: int, status: os.stat_result) -> None:
         if not status.st_mode & stat.S_IWUSR:
             os.fchmod(fd, stat.S_IMODE(status.st_mode) | stat.S_IWUSR)
-        self._annex.sharing.share_descriptor(fd)
+        self._annex.sharing.share(fd)
 
     def _irregular(self) -> StorageFailed:
         return StorageFailed(

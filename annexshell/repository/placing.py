@@ -29,7 +29,7 @@ _PAUSE = 0.01
 _COPY = "annexshell.copy"
 """Name, beside the object, of a copy from another file system; no key's file name."""
 
-Record = Callable[[], None]
+Record = Callable[[], object]
 """Writes to the location log that the content is here, or is not; may raise."""
 
 

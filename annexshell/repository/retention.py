@@ -89,7 +89,7 @@ class Promises:
         with freezer.persist(
             place.directory, lambda: wait_lock(place.retention_lock, exclusive=True)
         ) as lock:
-            sharing.share_descriptor(lock.fd)
+            sharing.share(lock.fd)
             found = read(place)
             moment = time.time_ns() + RETAIN_NS
             if found is not None:
@@ -124,7 +124,7 @@ class Promises:
         annex = self._annex
         guard = wait_lock(annex.paths.othertmp + ".lck", exclusive=False)
         with guard:
-            annex.sharing.share_descriptor(guard.fd)
+            annex.sharing.share(guard.fd)
             annex.make_directories(annex.paths.othertmp)
             name = f"{annex.paths.othertmp}/rtm{os.getpid()}.{next(_serial)}"
             self._write_file(name, format_stamp(moment))
@@ -137,7 +137,7 @@ class Promises:
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
         fd = os.open(path, flags, 0o666)
         try:
-            self._annex.sharing.share_descriptor(fd)
+            self._annex.sharing.share(fd)
             os.write(fd, text)
             if self._annex.fsync:
                 os.fsync(fd)

@@ -68,7 +68,7 @@ class Transfer:
                 continue
             if held is None:
                 return None
-            self._annex.sharing.share_descriptor(held.fd)
+            self._annex.sharing.share(held.fd)
             if held.same_file():
                 return held
             held.close()
@@ -100,7 +100,7 @@ class Transfer:
         fd = os.open(self._info, flags | (0 if done else os.O_TRUNC), 0o666)
         try:
             if not done:
-                self._annex.sharing.share_descriptor(fd)
+                self._annex.sharing.share(fd)
             os.write(fd, self._started + done + b"\n" + self._name + b"\n")
         finally:
             os.close(fd)

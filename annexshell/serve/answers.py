@@ -32,7 +32,8 @@ from annexshell.transport.channel import Channel
 log = logging.getLogger("annexshell.serve")
 
 Negotiate = Callable[[int], Awaitable[int]]
-Service = Callable[[Channel, bytes], Awaitable[int]]
+Service = Callable[[Channel, bytes], Awaitable[None]]
+Refuse = Callable[[m.Message], None]
 
 
 async def our_version(asked: int) -> int:
@@ -49,7 +50,7 @@ class Session:
 
     channel: Channel
     store: Store
-    refuse: Callable[[bytes], None]
+    refuse: Refuse
     negotiate: Negotiate = our_version
     service: Service | None = None
 

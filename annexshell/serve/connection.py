@@ -47,7 +47,7 @@ async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> in
 async def _one_request(session: Session) -> None:
     try:
         request = await session.channel.receive()
-        session.refuse(request.word)
+        session.refuse(request)
         await ANSWERS[type(request)](session, request)
     except (RequestError, Malformed, OutOfTurn) as error:
         session.complain(error)

@@ -54,6 +54,10 @@ class Channel:
         OutOfTurn for lines that may not be, LineTooLong.
         """
         await self.flush()
+        return await self.listen()
+
+    async def listen(self) -> m.Message:
+        """`receive` without sending what waits: for the relay, where both sides speak."""
         while True:
             try:
                 message = self._parser.next_message()
@@ -67,6 +71,12 @@ class Channel:
             if not data:
                 raise LinkClosed(name=self.link.name)
             self._parser.feed(data)
+
+    async def send_piece(self, data: bytes) -> None:
+        """Send DATA and ``data``, as the relay of git's protocol does. Raises LinkClosed."""
+        self.say(m.Data(len(data)))
+        self._unsent += data
+        await self.flush()
 
     def incoming(self, length: int) -> Payload:
         """The ``length`` bytes that follow the DATA just received.

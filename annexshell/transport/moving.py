@@ -11,7 +11,7 @@ Two things can break, and the difference matters: `PayloadShort` is the source's
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from annexshell.errors import LinkClosed, PayloadShort
 from annexshell.model.payload import Payload
@@ -52,7 +52,8 @@ async def read_small(payload: Payload) -> bytes | None:
 async def fill(payload: Payload, target: memoryview) -> int:
     """Read the next bytes of ``payload`` until ``target`` is full or none remain.
 
-    Returns their number. Raises PayloadShort.
+    Returns their number. Raises PayloadShort where not one more byte comes: what came
+    before the source's early end is handed over first, for a resume.
     """
     filled = 0
     if payload.prefix:
@@ -62,6 +63,10 @@ async def fill(payload: Payload, target: memoryview) -> int:
     while filled < len(target) and payload.remaining:
         wanted = target[filled : filled + payload.remaining]
         count = await _read(payload, wanted)
+        if count == 0 and filled:
+            break
+        if count == 0:
+            raise PayloadShort(name=payload.source, missing=payload.remaining)
         payload.moved(count)
         filled += count
     return filled
@@ -74,24 +79,25 @@ async def drain(payload: Payload) -> None:
         await fill(payload, scratch)
 
 
-async def chunks(payload: Payload, size: int = CHUNK) -> AsyncIterator[memoryview]:
-    """The payload in pieces; each is only good until the next. Raises PayloadShort."""
+async def feed(
+    payload: Payload, take: Callable[[memoryview], Awaitable[None]], size: int = CHUNK
+) -> None:
+    """Give ``take`` the payload in pieces; each is only good until the next.
+
+    Raises PayloadShort, and what ``take`` raises.
+    """
     buffer = memoryview(bytearray(max(min(size, payload.remaining), 1)))
     while payload.remaining:
-        yield buffer[: await fill(payload, buffer)]
+        await take(buffer[: await fill(payload, buffer)])
 
 
 async def _read(payload: Payload, target: memoryview) -> int:
     if payload.position is not None:
-        count = os.preadv(payload.descriptor, [target], payload.position)
-    else:
-        try:
-            count = await syscalls.read_into(payload.descriptor, target)
-        except ConnectionError:
-            count = 0
-    if count == 0:
-        raise PayloadShort(name=payload.source, missing=payload.remaining)
-    return count
+        return os.preadv(payload.descriptor, [target], payload.position)
+    try:
+        return await syscalls.read_into(payload.descriptor, target)
+    except ConnectionError:
+        return 0
 
 
 Way = Callable[[Payload, Link], Awaitable[None]]
@@ -154,5 +160,4 @@ async def _by_pipe(payload: Payload, link: Link) -> None:
 
 
 async def _by_copy(payload: Payload, link: Link) -> None:
-    async for chunk in chunks(payload):
-        await link.write(chunk)
+    await feed(payload, link.write)

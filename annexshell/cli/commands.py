@@ -1,0 +1,107 @@
+"""The built-in commands: what refuses them, and the module that carries each out."""
+
+from __future__ import annotations
+
+from annexshell.cli.commandline import Parameters
+from annexshell.cli.environment import Surroundings
+from annexshell.errors import BlockedBy
+from annexshell.model.record import NamedTuple
+from annexshell.policy.restrictions import APPENDONLY, READONLY, Restrictions
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Invocation(NamedTuple):
+    """A built-in command after the checks that need no repository."""
+
+    command: str
+    path: str
+    """The real path of the directory, checked against the confinement."""
+    parameters: Parameters
+    surroundings: Surroundings
+
+
+class Command(NamedTuple):
+    """How one command is refused and where it is found."""
+
+    summary: str
+    usage: str
+    module: str
+    function: str
+    in_read_only: bool = True
+    in_append_only: bool = True
+
+    def load(self) -> Callable[[Invocation], int]:
+        """The function that carries the command out and returns the exit status."""
+        # importlib costs more than the import of what most commands need.
+        module = __import__(self.module, fromlist=[self.function])
+        run: Callable[[Invocation], int] = getattr(module, self.function)
+        return run
+
+    def check(self, restrictions: Restrictions) -> None:
+        """Raise BlockedBy if a restriction forbids the command itself."""
+        if restrictions.read_only and not self.in_read_only:
+            raise BlockedBy(variable=READONLY)
+        if restrictions.append_only and not self.in_append_only:
+            raise BlockedBy(variable=APPENDONLY)
+
+
+_LATER = ("annexshell.cli.unserved", "refuse")
+
+COMMANDS: dict[str, Command] = {
+    "configlist": Command(
+        "outputs relevant git configuration",
+        "[--uuid UUID] [-- autoinit=1 --]",
+        "annexshell.cli.configlist",
+        "configlist",
+    ),
+    "p2pstdio": Command(
+        "communicate in P2P protocol over stdio",
+        "CLIENTUUID [--uuid UUID]",
+        "annexshell.cli.p2pstdio",
+        "p2pstdio",
+    ),
+    "notifychanges": Command("not supported yet", "[--uuid UUID]", *_LATER),
+    "inannex": Command("not supported yet", "[KEY...] [--uuid UUID]", *_LATER),
+    "sendkey": Command("not supported yet", "KEY [--uuid UUID]", *_LATER),
+    "recvkey": Command(
+        "not supported yet", "KEY [--uuid UUID]", *_LATER, in_read_only=False
+    ),
+    "dropkey": Command(
+        "not supported yet",
+        "KEY... --force [--uuid UUID]",
+        *_LATER,
+        in_read_only=False,
+        in_append_only=False,
+    ),
+    "gcryptsetup": Command(
+        "not supported yet",
+        "GCRYPTID [--uuid UUID]",
+        *_LATER,
+        in_read_only=False,
+        in_append_only=False,
+    ),
+}
+
+
+def usage() -> str:
+    """The whole command line, for a person who got it wrong."""
+    lines = [f"  {name:<14}{c.summary}\n" for name, c in sorted(COMMANDS.items())]
+    return (
+        "Usage: annexshell [-c] COMMAND DIRECTORY [PARAMETER...] [OPTION...]\n\n"
+        + "".join(lines)
+        + "\nMeant to be run by ssh, as a forced command or a login shell.\n"
+    )
+
+
+def help_text(name: str) -> str:
+    """The answer to ``--help`` after a command."""
+    command = COMMANDS[name]
+    return (
+        f"annexshell {name} - {command.summary}\n\n"
+        f"Usage: annexshell {name} DIRECTORY {command.usage}\n\n"
+        "Other options: --force --fast|-F --quiet|-q --verbose|-v --debug|-d --no-debug\n"
+        "  --debugfilter NAMES --explain --help|-h\n"
+    )

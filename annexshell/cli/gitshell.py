@@ -1,0 +1,124 @@
+"""Hand-over to git for cloning, fetching and pushing (spec 01 §1.7).
+
+Only git's three services are run, never anything else that git-shell might offer. Their one
+argument is taken apart by git's own quoting rules; under a confinement git is given the
+git directory that was checked, so that it has nothing left to search or to follow.
+"""
+
+from __future__ import annotations
+
+import os
+
+from annexshell.cli.environment import Surroundings
+from annexshell.errors import (
+    BlockedBy,
+    GitShellFailed,
+    NotGitCommand,
+    OnlyAllowedUnknown,
+)
+from annexshell.model.record import NamedTuple
+from annexshell.policy.directory import allowed_text, confine
+from annexshell.policy.restrictions import LIMITED
+from annexshell.repository.open import find_git_dir, resolve, without_git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+SERVICES = frozenset(("git-upload-pack", "git-receive-pack", "git-upload-archive"))
+
+
+class Service(NamedTuple):
+    """A git service on a path, as the client names it."""
+
+    name: str
+    path: str
+
+
+def pass_through(
+    words: Sequence[str],
+    surroundings: Surroundings,
+    execute: Callable[[Service], NoReturn],
+) -> NoReturn:
+    """Check what the client asks for and become that git service.
+
+    Raises OnlyAllowedTo, OnlyAllowedUnknown, BlockedBy, NotGitCommand, NoSuchRepository,
+    NotARepository, and what ``execute`` raises.
+    """
+    restrictions, home = surroundings.restrictions, surroundings.home
+    service = read_service(words)
+    if restrictions.confined:
+        if service is None:
+            raise OnlyAllowedUnknown(allowed=allowed_text(restrictions))
+        path = confine(restrictions, service.path, lambda text: resolve(text, home))
+        service = service._replace(path=find_git_dir(without_git(path)))
+    if restrictions.limited:
+        raise BlockedBy(variable=LIMITED)
+    if service is None:
+        raise NotGitCommand(command=" ".join(words))
+    execute(service)
+
+
+def read_service(words: Sequence[str]) -> Service | None:
+    """The git service that a command string asks for, None for anything else."""
+    if len(words) != 1:
+        return None
+    text = words[0]
+    if text.startswith(("git ", "git\t")):
+        text = "git-" + text[4:]
+    name, _, argument = text.partition(" ")
+    if name not in SERVICES:
+        return None
+    path = dequote(argument)
+    # git-shell too refuses what its service would take for an option.
+    return None if path is None or path.startswith("-") else Service(name, path)
+
+
+def dequote(text: str) -> str | None:
+    """The one word that git's shell quoting made ``text`` of; None if it is not that.
+
+    Quoted parts may only be joined by ``\\'`` and ``\\!``, as git writes them.
+    """
+    if not text.startswith("'"):
+        return None
+    found: list[str] = []
+    at = 1
+    while True:
+        end = text.find("'", at)
+        if end < 0:
+            return None
+        found.append(text[at:end])
+        joint = text[end + 1 : end + 4]
+        if not joint:
+            return "".join(found)
+        if joint not in ("\\''", "\\!'"):
+            return None
+        found.append(joint[1])
+        at = end + 4
+
+
+def quote(path: str) -> str:
+    """``path`` as one word in git's shell quoting."""
+    return "'" + path.replace("'", "'\\''").replace("!", "'\\!'") + "'"
+
+
+def become_git(service: Service) -> NoReturn:
+    """Replace this process by git-shell, or by git itself where that is missing.
+
+    Raises GitShellFailed.
+    """
+    try:
+        _execute("git-shell", "-c", f"{service.name} {quote(service.path)}")
+    except FileNotFoundError:
+        pass  # some packages of git leave git-shell out; the service is all it would run
+    except OSError as error:
+        raise GitShellFailed(detail=error.strerror) from error
+    try:
+        _execute("git", service.name.removeprefix("git-"), service.path)
+    except OSError as error:
+        raise GitShellFailed(detail=f"git: {error.strerror}") from error
+
+
+def _execute(*argv: str) -> NoReturn:
+    os.execvp(argv[0], argv)

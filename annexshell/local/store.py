@@ -1,0 +1,190 @@
+"""LocalStore: the repository at hand, or a node on this machine (spec 01 §5, spec 02 §17).
+
+The repository's own code is blocking. What may take long (hashing, syncing, waiting for a
+lock, commits) runs in a thread; a stat or an open does not.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from functools import partial
+from typing import TypeVar
+
+import attrs
+import trio
+
+from annexshell.errors import (
+    ContentLocked,
+    RepositoryReplaced,
+    RequestError,
+    ShellError,
+)
+from annexshell.local.intake import LocalIntake
+from annexshell.model.clock import Clock, boot_seconds
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.model.payload import Payload, Validity, nothing
+from annexshell.repository.branch import Branch
+from annexshell.repository.content import Content
+from annexshell.repository.locking import SharedLock
+from annexshell.repository.objects import OpenObject
+from annexshell.repository.open import Repository
+from annexshell.store import AlreadyHave, HeldLock, Outcome
+
+log = logging.getLogger("annexshell.local")
+
+T = TypeVar("T")
+
+
+async def in_thread(work: Callable[[], T]) -> T:
+    """Run blocking work; it is waited for even if nobody wants the result any more."""
+    return await trio.to_thread.run_sync(work)
+
+
+class LocalStore:
+    """``repository``, served to ``peer``: the client's uuid, or the gateway's for a node."""
+
+    def __init__(
+        self, repository: Repository, peer: UUID, clock: Clock | None = None
+    ) -> None:
+        """Raises Unsupported and UnsupportedVersion."""
+        self.uuid = repository.uuid
+        self._path = repository.path
+        self._peer = peer
+        self._content = Content(repository)
+        self._branch = Branch(repository, clock)
+        self._warm = False
+
+    def _fresh(self) -> Content:
+        """The content, of the repository that we were asked for and of no other.
+
+        A disk may have been unmounted or replaced under the path (spec 02 §17.5): then
+        what is not found there is not absent. Raises RepositoryReplaced.
+        """
+        try:
+            found = self._content.annex.refresh().repository.uuid
+        except (OSError, ShellError) as error:
+            raise RepositoryReplaced(where=self._path, detail=error) from error
+        if found != self.uuid:
+            detail = "another repository is there now"
+            raise RepositoryReplaced(where=self._path, detail=detail)
+        return self._content
+
+    def _warm_up(self) -> None:
+        # Loading what writes the log takes longer than many a transfer.
+        if not self._warm:
+            self._warm = True
+            threading.Thread(target=_load_git, daemon=True).start()
+
+    async def present(self, key: Key) -> bool:
+        return await self._maybe_slow(partial(self._fresh().present, key))
+
+    async def _maybe_slow(self, work: Callable[[], T]) -> T:
+        # With annex.thin, telling may mean reading all of the content.
+        return await in_thread(work) if self._content.annex.thin else work()
+
+    @asynccontextmanager
+    async def lock(self, key: Key) -> AsyncIterator[HeldLock | None]:
+        content = self._fresh()
+        try:
+            lock = await in_thread(partial(content.lock_shared, key))
+        except ContentLocked:
+            lock = None
+        if lock is None:
+            yield None
+            return
+        with lock:
+            yield _LocalLock(lock)
+
+    async def remove(self, key: Key, before: int | None = None) -> Outcome:
+        content = self._fresh()
+        self._warm_up()
+        work = partial(
+            content.remove,
+            key,
+            before,
+            boot_seconds,
+            prepare=partial(self._branch.check_recordable, key, self.uuid),
+            record=partial(self._branch.record, key, self.uuid, False),
+        )
+        removed = await in_thread(work)
+        if removed:
+            await self._repair(key, present=False)
+        return Outcome(removed)
+
+    async def _repair(self, key: Key, present: bool) -> None:
+        """Have the log say what is so; git-annex leaves it wrong here (spec 03 §12.2)."""
+        try:
+            record = partial(self._branch.record, key, self.uuid, present)
+            await in_thread(record)
+        except RequestError as error:
+            log.warning("%s", error)
+
+    @asynccontextmanager
+    async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
+        content = self._fresh()
+        opened = await self._maybe_slow(partial(content.open_for_get, key, offset))
+        if opened is None:
+            yield nothing(Validity.INVALID)
+            return
+        upload = content.begin_upload(key, peer=self._peer, name=name)
+        with opened, closing(upload):
+            yield Payload(
+                opened.length,
+                opened.fd,
+                position=opened.offset,
+                verdict=partial(_verdict, opened),
+                source=self._path,
+            )
+
+    @asynccontextmanager
+    async def put(
+        self, key: Key, name: bytes
+    ) -> AsyncIterator[LocalIntake | AlreadyHave]:
+        content = self._fresh()
+        self._warm_up()
+        begin = partial(content.begin_intake, key, peer=self._peer, name=name)
+        intake = await in_thread(begin)
+        if intake is None:
+            await self._repair(key, present=True)
+            yield AlreadyHave()
+            return
+        with intake:
+            yield LocalIntake(
+                intake, partial(self._branch.record, key, self.uuid, True)
+            )
+
+    async def timestamp(self) -> int:
+        return boot_seconds()
+
+    async def settle(self) -> None:
+        """Commit what was recorded."""
+        await settle_branch(self._branch)
+
+
+async def settle_branch(branch: Branch) -> None:
+    """Commit what waits in the journal. Failing is no harm: the journal keeps it."""
+    try:
+        if branch.dirty:
+            await in_thread(branch.settle)
+    except RequestError as error:
+        log.warning("%s", error)
+
+
+async def _verdict(opened: OpenObject) -> Validity:
+    return Validity.VALID if opened.still_valid() else Validity.INVALID
+
+
+def _load_git() -> None:
+    import annexshell.repository.git  # noqa: F401
+
+
+@attrs.frozen
+class _LocalLock:
+    lock: SharedLock
+
+    async def unlock(self) -> None:
+        await in_thread(self.lock.unlock)

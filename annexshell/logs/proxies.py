@@ -1,0 +1,75 @@
+"""proxy.log: which repositories can be reached through which gateway (spec 03 §4.7).
+
+Names come from whoever could push to the branch, and become names of git remotes and
+parts of paths: an entry whose name is not legal is not there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from annexshell.logs.mapped import Entry, Form, parse_map, with_value
+from annexshell.model.clock import Clock
+from annexshell.model.ids import UUID, is_safe_uuid
+
+_LEGAL = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+
+
+class Proxied(NamedTuple):
+    """A repository behind a gateway, under the name the gateway's git config uses."""
+
+    uuid: UUID
+    name: bytes
+
+
+def is_legal_name(name: bytes) -> bool:
+    """Whether a remote may be proxied under ``name``."""
+    return _LEGAL.match(name) is not None
+
+
+def proxied_by(content: bytes) -> dict[UUID, tuple[Proxied, ...]]:
+    """Each gateway's newest list, sorted by uuid, without entries of illegal names."""
+    return {
+        UUID(field): tuple(
+            sorted(p for p in _elements(entry.value) or () if is_legal_name(p.name))
+        )
+        for field, entry in parse_map(content, Form.NEW, _readable).items()
+    }
+
+
+def with_proxied(
+    content: bytes, gateway: UUID, proxied: Iterable[Proxied], candidate: Clock
+) -> bytes | None:
+    """The whole new text of the log, None if the gateway's list is that already.
+
+    Raises ValueError for a name that readers would drop.
+    """
+    wanted = sorted(set(proxied))
+    for uuid, name in wanted:
+        if not is_legal_name(name) or not is_safe_uuid(uuid):
+            raise ValueError("not a name or uuid that can be proxied")
+    value = b" ".join(b"%b:%b" % (uuid, name) for uuid, name in wanted)
+    return with_value(content, Form.NEW, gateway, value, candidate, _readable)
+
+
+def _readable(entry: Entry) -> bool:
+    # A malformed element voids its whole line, so an older line of the gateway counts.
+    return _elements(entry.value) is not None
+
+
+def _elements(value: bytes) -> tuple[Proxied, ...] | None:
+    found = []
+    if value.startswith(b" "):
+        return None
+    while value:
+        uuid, colon, rest = value.partition(b":")
+        name, _, value = rest.partition(b" ")
+        if not colon or not name or not uuid:
+            return None
+        # After a double space the uuid starts with a space: it then matches nothing.
+        if b" " in uuid.lstrip(b" "):
+            return None
+        found.append(Proxied(UUID(uuid), name))
+    return tuple(found)

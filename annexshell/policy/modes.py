@@ -1,0 +1,45 @@
+"""Which protocol requests a read-only or append-only session refuses (spec 01 §5.6).
+
+Keyed by the first word of the message, so that this table needs none of the protocol's
+classes. What is not named is allowed.
+"""
+
+from __future__ import annotations
+
+from annexshell.errors import AppendOnly, ReadOnly, RequestError
+from annexshell.policy.restrictions import Restrictions
+
+RECEIVE_PACK = b"git-receive-pack"
+
+READ_ONLY: dict[bytes, type[RequestError]] = {
+    b"PUT": ReadOnly,
+    b"REMOVE": ReadOnly,
+    b"REMOVE-BEFORE": ReadOnly,
+    b"CONNECT": ReadOnly,
+}
+APPEND_ONLY: dict[bytes, type[RequestError]] = {
+    b"REMOVE": AppendOnly,
+    b"REMOVE-BEFORE": AppendOnly,
+    b"CONNECT": ReadOnly,
+}
+"""The reference calls a push to an append-only repository read-only; so do we."""
+
+
+def refusal(
+    restrictions: Restrictions, word: bytes, service: bytes = b""
+) -> RequestError | None:
+    """The error that answers a request, None where it is allowed.
+
+    ``word`` is the message's first word; ``service`` the git service of a CONNECT, of which
+    only fetching changes nothing.
+    """
+    if word == b"CONNECT" and service == b"git-upload-pack":
+        return None
+    kind = _table(restrictions).get(word)
+    return None if kind is None else kind()
+
+
+def _table(restrictions: Restrictions) -> dict[bytes, type[RequestError]]:
+    if restrictions.read_only:
+        return READ_ONLY
+    return APPEND_ONLY if restrictions.append_only else {}

@@ -1,0 +1,28 @@
+"""What the restricted shell hands to whoever serves the P2P protocol."""
+
+from __future__ import annotations
+
+from annexshell.model.ids import UUID
+from annexshell.model.record import NamedTuple
+from annexshell.policy.restrictions import Restrictions
+from annexshell.repository.open import Repository
+
+
+class SessionRequest(NamedTuple):
+    """One p2pstdio session; every check that needs no protocol has passed."""
+
+    repository: Repository
+    client: UUID
+    """The client's own uuid; safe as a part of a path."""
+    asked: UUID | None
+    """``--uuid`` where it is not the repository's own, else None: serve locally."""
+    restrictions: Restrictions
+    user: str = ""
+    """ANNEXSHELL_USER: whom the forced command says this is."""
+    connection: str = ""
+    """SSH_CONNECTION."""
+    debug: bool = False
+    clock: bytes | None = None
+    """GIT_ANNEX_VECTOR_CLOCK."""
+    greeted: bool = False
+    """Whether ``AUTH-SUCCESS`` has been written to stdout already."""

@@ -1,0 +1,233 @@
+"""The git-annex branch as this repository knows it now (spec 03 §11.1, §12.1, §12.2).
+
+What is known about a file is what the journal and the branch say together, always: either
+alone may lack lines of the other. Nothing is cached: other processes write both.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from annexshell.errors import JournalFailed, printable
+from annexshell.logs import clusters, location, mapped, proxies
+from annexshell.logs.mapped import Trust
+from annexshell.logs.merge import join
+from annexshell.logs.proxies import Proxied
+from annexshell.model.clock import SECOND, Clock, clock_now
+from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
+from annexshell.model.key import Key
+from annexshell.repository.journal import LOCK_TIMEOUT, MAX_LOG, Journal
+from annexshell.repository.open import Repository
+
+if TYPE_CHECKING:
+    from annexshell.repository.git import Git
+    from annexshell.repository.settling import Settling
+
+log = logging.getLogger(__name__)
+
+Edit = Callable[[bytes], bytes | None]
+"""From a log's text to its whole new text, None for no change."""
+
+_BRANCH = "refs/heads/git-annex"
+_MAX_LINE = 64 << 10
+_DAY = 86400 * SECOND
+
+
+class Branch:
+    """Reading and writing the logs of one repository.
+
+    ``clock`` replaces the time of every change (GIT_ANNEX_VECTOR_CLOCK). ``timeout`` is
+    how many seconds to wait for the journal's lock. Everything blocks; reading takes no
+    lock. Raises BranchUnreadable and JournalFailed, which is never taken for an empty log;
+    what writes raises LockTimeout too.
+    """
+
+    def __init__(
+        self,
+        repository: Repository,
+        clock: Clock | None = None,
+        *,
+        timeout: float = LOCK_TIMEOUT,
+    ) -> None:
+        self._repository = repository
+        self._config = repository.config
+        self._clock = clock
+        self._timeout = timeout
+        self._journal = Journal(repository)
+        self._one_level = self._config.boolean("annex.tune.branchhash1", False)
+
+    # -- reading --------------------------------------------------------------------------
+
+    def read(self, path: bytes) -> bytes:
+        """All that is known of the file at ``path``; empty if there is none."""
+        # Journal first, then the ref: a commit moves the ref before it deletes the file.
+        private = self._read_private(path) if self._private_uuids else None
+        return self._join(path, self._public(path), private)
+
+    def locations(self, key: Key) -> frozenset[UUID]:
+        """The repositories said to have the content, with the clusters they make up."""
+        found = location.holders(self.read(self.location_path(key)))
+        return clusters.with_clusters(found, self.clusters()) if found else found
+
+    def descriptions(self) -> dict[UUID, bytes]:
+        """uuid.log; the text is whatever somebody chose, not fit for a terminal."""
+        return mapped.descriptions(self.read(b"uuid.log"))
+
+    def trust(self) -> dict[UUID, Trust]:
+        """trust.log, overridden by remote.<name>.annex-trustlevel of the git config."""
+        levels = mapped.trust_levels(self.read(b"trust.log"))
+        words = {level.value: level for level in Trust}
+        for remote in self._config.remotes():
+            level = words.get(
+                self._config.get(f"remote.{remote}.annex-trustlevel") or ""
+            )
+            uuid = self._config.get(f"remote.{remote}.annex-uuid")
+            if level is not None and uuid:
+                levels[UUID(os.fsencode(uuid))] = level
+        return levels
+
+    def proxied_by(self, gateway: UUID) -> tuple[Proxied, ...]:
+        """What the gateway says it is a proxy for; being listed alone permits nothing."""
+        return proxies.proxied_by(self.read(b"proxy.log")).get(gateway, ())
+
+    def clusters(self) -> dict[UUID, frozenset[UUID]]:
+        """Each cluster's nodes that are not dead."""
+        known = clusters.clusters(self.read(b"cluster.log"))
+        if not known:
+            return known
+        dead = [uuid for uuid, level in self.trust().items() if level is Trust.DEAD]
+        return clusters.without_dead(known, dead)
+
+    def location_path(self, key: Key) -> bytes:
+        """The branch path of the key's location log."""
+        return location.location_path(key, one_level=self._one_level)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something waits in the journal; cheap, unlike `settle`."""
+        return bool(self._journal.names(1))
+
+    # -- writing --------------------------------------------------------------------------
+
+    def record(self, key: Key, uuid: UUID, present: bool) -> bool:
+        """Say in the journal, durably, whether ``uuid`` has the content.
+
+        Returns whether that was news. A cluster never has content of its own: no-op.
+        """
+        if is_cluster_uuid(uuid):
+            return False
+        if not is_safe_uuid(uuid):
+            raise JournalFailed(where=key, detail="not the uuid of a repository")
+        clock = self._now()
+
+        def edit(old: bytes) -> bytes | None:
+            new = location.with_presence(old, uuid, present, clock)
+            if new is not None:
+                self._doubt_future(new, uuid)
+            return new
+
+        return self.change(self.location_path(key), uuid, edit)
+
+    def check_recordable(self, key: Key, uuid: UUID) -> None:
+        """Raise what `record` would: to be asked before content is removed (§11.5)."""
+        if is_cluster_uuid(uuid):
+            return
+        path, private = self.location_path(key), uuid in self._private_uuids
+        with self._journal.locked(self._timeout):
+            self._base(path, private)
+            self._journal.check(path, private=private)
+
+    def change(self, path: bytes, uuid: UUID, edit: Edit) -> bool:
+        """Edit any log, on behalf of ``uuid``; returns whether the text changed.
+
+        What concerns a private repository stays out of the branch (spec 03 §7.2).
+        """
+        private = uuid in self._private_uuids
+        with self._journal.locked(self._timeout):
+            new = edit(self._base(path, private))
+            if new is None:
+                return False
+            self._journal.write(path, new, private=private)
+        return True
+
+    def settle(self, timeout: float | None = None) -> None:
+        """Commit the journal and merge sibling branches; nothing to do is fine.
+
+        Fit for a thread of its own. Raises BranchNotCommitted where git does not let us,
+        and LockTimeout; what was recorded then stays in the journal, safe.
+        """
+        self._settling().run(self._timeout if timeout is None else timeout)
+
+    def create(self) -> None:
+        """Make the branch if the repository has none (spec 03 §2)."""
+        self._settling().create()
+
+    # -- parts ----------------------------------------------------------------------------
+
+    def _settling(self) -> Settling:
+        from annexshell.repository.settling import Settling
+
+        return Settling(self._repository, self._journal)
+
+    @cached_property
+    def _git(self) -> Git:
+        # Importing pygit2 takes longer than many sessions do.
+        from annexshell.repository.settling import open_git
+
+        return open_git(self._repository)
+
+    @cached_property
+    def _private_uuids(self) -> frozenset[UUID]:
+        config, found = self._config, set()
+        if config.boolean("annex.private", False):
+            found.add(self._repository.uuid)
+        for remote in config.remotes():
+            if config.boolean(f"remote.{remote}.annex-private", False):
+                own = config.get(f"remote.{remote}.annex-config-uuid")
+                uuid = own or config.get(f"remote.{remote}.annex-uuid")
+                found.add(UUID(os.fsencode(uuid or "")))
+        return frozenset(found - {UUID(b"")})
+
+    def _public(self, path: bytes) -> bytes:
+        waiting = self._journal.read(path)
+        tip = self._git.tip(_BRANCH)
+        blob = None if tip is None else self._git.blob_at(tip, path)
+        committed = b"" if blob is None else self._git.content(blob, MAX_LOG)
+        return self._join(path, committed, waiting)
+
+    def _read_private(self, path: bytes) -> bytes | None:
+        try:
+            return self._journal.read(path, private=True)
+        except JournalFailed as error:
+            log.warning("%s", error)
+            return None
+
+    def _base(self, path: bytes, private: bool) -> bytes:
+        """What a writer starts from; public writes must not reveal private lines."""
+        text = self._public(path)
+        if private:
+            text = self._join(path, text, self._journal.read(path, private=True))
+        if len(text) > _MAX_LINE and max(map(len, text.split(b"\n"))) > _MAX_LINE:
+            raise JournalFailed(where=path, detail=f"a line of over {_MAX_LINE} bytes")
+        return text
+
+    def _join(self, path: bytes, one: bytes, other: bytes | None) -> bytes:
+        if other is None:
+            return one
+        is_location = location.is_location_path(path, one_level=self._one_level)
+        return join(one, other, location=is_location)
+
+    def _now(self) -> Clock:
+        return clock_now() if self._clock is None else self._clock
+
+    def _doubt_future(self, content: bytes, uuid: UUID) -> None:
+        written = location.parse_location(content).winners[uuid].clock
+        if written > clock_now() + _DAY:
+            log.warning(
+                "a log line about %s is dated in the future: check that machine's clock",
+                printable(uuid),
+            )

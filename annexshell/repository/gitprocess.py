@@ -1,0 +1,98 @@
+"""Short runs of git with its output collected; light, for use before anything is loaded.
+
+Every run is told its git directory. Nothing is discovered, so neither the enclosing
+repository of a subdirectory nor a GIT_DIR in the environment can take its place, and
+git's ownership check, which guards discovery, is not met: the path came from the forced
+command or was checked against it (spec 02 §4.1).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MISLEADING = frozenset(
+    (
+        "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+        "GIT_COMMON_DIR",
+        "GIT_DIR",
+        "GIT_GRAFT_FILE",
+        "GIT_IMPLICIT_WORK_TREE",
+        "GIT_INDEX_FILE",
+        "GIT_INTERNAL_SUPER_PREFIX",
+        "GIT_NAMESPACE",
+        "GIT_NO_REPLACE_OBJECTS",
+        "GIT_OBJECT_DIRECTORY",
+        "GIT_PREFIX",
+        "GIT_QUARANTINE_PATH",
+        "GIT_REPLACE_REF_BASE",
+        "GIT_SHALLOW_FILE",
+        "GIT_WORK_TREE",
+    )
+)
+"""Variables that make git answer for another repository than the one it is given."""
+
+
+class GitFailed(Exception):
+    """git could not be run or failed; the text is its complaint."""
+
+
+def misleads(name: str) -> bool:
+    """Whether an environment variable could turn git to another repository or config."""
+    return name in MISLEADING or name.startswith("GIT_CONFIG")
+
+
+def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """``environ`` without what misleads git."""
+    return {name: value for name, value in environ.items() if not misleads(name)}
+
+
+def git_output(git_dir: str, *words: str) -> bytes:
+    """What ``git --git-dir=git_dir words…`` writes. Raises GitFailed."""
+    argv = ["git", f"--git-dir={git_dir}", *words]
+    out, out_child = os.pipe()
+    err, err_child = os.pipe()
+    try:
+        pid = os.posix_spawnp(
+            "git",
+            argv,
+            child_environment(os.environ),
+            file_actions=[
+                (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+                (os.POSIX_SPAWN_DUP2, out_child, 1),
+                (os.POSIX_SPAWN_DUP2, err_child, 2),
+            ],
+        )
+    except OSError as error:
+        os.close(out)
+        os.close(err)
+        raise GitFailed(f"git cannot be run: {error.strerror}") from error
+    finally:
+        os.close(out_child)
+        os.close(err_child)
+    text, complaint = _drain(out, err)
+    if os.waitpid(pid, 0)[1] != 0:
+        raise GitFailed(complaint.decode("utf-8", "backslashreplace").strip())
+    return text
+
+
+def _drain(*descriptors: int) -> list[bytes]:
+    """All that comes out of each, read together so that neither can block the other."""
+    chunks: dict[int, list[bytes]] = {fd: [] for fd in descriptors}
+    waiting = select.poll()
+    for fd in descriptors:
+        waiting.register(fd, select.POLLIN)
+    still_open = len(descriptors)
+    while still_open:
+        for fd, _ in waiting.poll():
+            chunk = os.read(fd, 65536)
+            chunks[fd].append(chunk)
+            if not chunk:
+                waiting.unregister(fd)
+                os.close(fd)
+                still_open -= 1
+    return [b"".join(chunks[fd]) for fd in descriptors]

@@ -1,0 +1,90 @@
+"""Who commits to the git-annex branch, with which message, and who is told (spec 03 §8.1).
+
+A commit never fails for lack of a name: what a session recorded must not wait in the
+journal until somebody sets user.name.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import subprocess
+
+from annexshell.repository.git import Person
+from annexshell.repository.open import Repository
+
+log = logging.getLogger(__name__)
+
+_UNSAFE = str.maketrans("", "", "<>\n\r\0")
+
+
+def committer(repository: Repository) -> Person:
+    """user.name and user.email, each with the name of the account in its place."""
+    config = repository.config
+    name = config.get("committer.name") or config.get("user.name")
+    email = config.get("committer.email") or config.get("user.email")
+    account = _account()
+    return Person(_safe(name) or account, _safe(email) or account)
+
+
+def _account() -> str:
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        name = ""
+    return _safe(name) or f"uid{os.geteuid()}"
+
+
+def _safe(text: str | None) -> str:
+    # What git would refuse in a signature, and what is no UTF-8.
+    clean = (text or "").translate(_UNSAFE).encode("utf-8", "replace").decode()
+    return clean.strip(" .,:;\"'\\")
+
+
+def commit_message(repository: Repository, default: str) -> bytes:
+    """annex.commitmessage, or what its command or hook prints, or ``default``."""
+    fixed = repository.config.get("annex.commitmessage")
+    if fixed:
+        return os.fsencode(fixed) + b"\n"
+    text = _run(repository, "commitmessage", "commitmessage-annex", capture=True)
+    if text.strip():
+        return text if text.endswith(b"\n") else text + b"\n"
+    return default.encode("utf-8", "surrogateescape") + b"\n"
+
+
+def tell_updated(repository: Repository) -> None:
+    """Run annex.post-update-command or the hook post-update-annex."""
+    _run(repository, "post-update", "post-update-annex", capture=False)
+
+
+def _run(repository: Repository, setting: str, hook: str, *, capture: bool) -> bytes:
+    command = _command(repository, setting, hook)
+    if command is None:
+        return b""
+    try:
+        done = subprocess.run(
+            command,
+            cwd=repository.path,
+            stdin=subprocess.DEVNULL,
+            # Standard output may be the connection to the client.
+            stdout=subprocess.PIPE if capture else 2,
+            check=False,
+        )
+    except OSError as error:
+        log.warning("%s cannot be run (%s): %s", hook, command[-1], error.strerror)
+        return b""
+    if done.returncode != 0:
+        log.warning("%s failed (%s): exit %d", hook, command[-1], done.returncode)
+        return b""
+    return done.stdout or b""
+
+
+def _command(repository: Repository, setting: str, hook: str) -> list[str] | None:
+    config = repository.config
+    hooks = config.get("core.hookspath") or os.path.join(repository.git_dir, "hooks")
+    path = os.path.join(repository.path, os.path.expanduser(hooks), hook)
+    if os.access(path, os.X_OK) and os.path.isfile(path):
+        return [path]
+    shell = config.get(f"annex.{setting}-command")
+    return ["sh", "-c", shell] if shell else None

@@ -1,0 +1,240 @@
+"""The journal: whole new texts of log files, waiting to be committed (spec 03 §7, §12.2).
+
+A journal file takes the place of the branch's file for every reader that is not ours, so
+a wrong or empty one loses what all other repositories said. Hence: the new text is made
+under the lock from all that is known, written elsewhere, made durable, and only then
+renamed into place. The temporary file is not in git-annex's `othertmp`, which any process
+may empty, and not in the journal, which any process may commit.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from annexshell.errors import JournalFailed, KeyNotStorable
+from annexshell.logs.merge import complete_lines
+from annexshell.repository.filelock import FileLock, wait_lock
+from annexshell.repository.modes import Sharing
+from annexshell.repository.open import Repository
+from annexshell.repository.trees import is_safe_path
+
+LOCK_TIMEOUT = 30.0
+"""Seconds; git-annex holds the lock for one change or one commit."""
+MAX_LOG = 16 << 20
+"""Bytes; no log that git-annex writes comes near it."""
+_MAX_NAME = 255
+_ESCAPED = re.compile(rb"__|_")
+
+
+def journal_name(path: bytes) -> bytes:
+    """The name of the journal file for a path on the branch."""
+    return path.replace(b"_", b"__").replace(b"/", b"_")
+
+
+def branch_path(name: bytes) -> bytes:
+    """The path on the branch that a journal file is for; a lone last ``_`` is dropped."""
+    path = _ESCAPED.sub(lambda found: b"_" if found[0] == b"__" else b"/", name)
+    return path[:-1] if path.endswith(b"/") else path
+
+
+class Pending(NamedTuple):
+    """A journal file, read: the branch path and the complete lines of its text."""
+
+    name: bytes
+    path: bytes
+    content: bytes
+
+
+class Journal:
+    """The journal of one repository. Writing is done within `locked`."""
+
+    def __init__(self, repository: Repository) -> None:
+        annex = os.fsencode(repository.annex_dir)
+        self._annex = annex
+        self._public = os.path.join(annex, b"journal")
+        self._private = os.path.join(annex, b"journal-private")
+        self._temporary = os.path.join(annex, b"annexshell-tmp")
+        self._lock = os.path.join(repository.annex_dir, "journal.lck")
+        self._sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
+        self._fsync = repository.config.boolean("annexshell.fsync", True)
+
+    # -- reading, without the lock --------------------------------------------------------
+
+    def read(self, path: bytes, *, private: bool = False) -> bytes | None:
+        """The complete lines waiting for ``path``; None if nothing does.
+
+        Raises JournalFailed.
+        """
+        directory = self._private if private else self._public
+        name = journal_name(path)
+        return None if len(name) > _MAX_NAME else self._read(directory, name)
+
+    def names(self, most: int) -> list[bytes]:
+        """Up to ``most`` names of files that can be committed, in no order."""
+        found: list[bytes] = []
+        with self._failing(self._public):
+            try:
+                entries = os.scandir(self._public)
+            except FileNotFoundError:
+                return found
+            with entries:
+                for entry in entries:
+                    if len(found) >= most:
+                        break
+                    if entry.is_file(follow_symlinks=False) and is_safe_path(
+                        branch_path(entry.name)
+                    ):
+                        found.append(entry.name)
+        return found
+
+    def pending(self, names: Iterable[bytes]) -> list[Pending]:
+        """The files of these names, read; a file that has gone is left out.
+
+        Raises JournalFailed.
+        """
+        found = []
+        for name in names:
+            content = self._read(self._public, name)
+            if content is not None:
+                found.append(Pending(name, branch_path(name), content))
+        return found
+
+    def _read(self, directory: bytes, name: bytes) -> bytes | None:
+        path = os.path.join(directory, name)
+        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        with self._failing(path):
+            try:
+                fd = os.open(path, flags)
+            except FileNotFoundError:
+                return None
+            with open(fd, "rb") as file:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode):
+                    raise OSError(errno.EINVAL, "not a regular file")
+                if status.st_size > MAX_LOG:
+                    raise OSError(errno.EFBIG, f"over {MAX_LOG} bytes")
+                return complete_lines(file.read())
+
+    # -- writing --------------------------------------------------------------------------
+
+    @contextmanager
+    def locked(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+        """Hold git-annex's lock on the journal for the block.
+
+        Raises LockTimeout after ``timeout`` seconds, and JournalFailed.
+        """
+        with self._failing(os.fsencode(self._lock)):
+            lock = self._take(timeout)
+        with lock:
+            yield
+
+    def _take(self, timeout: float) -> FileLock:
+        self._directory(self._annex)
+        lock = wait_lock(self._lock, exclusive=True, timeout=timeout)
+        self._sharing.share(self._lock)
+        return lock
+
+    def check(self, path: bytes, *, private: bool = False) -> None:
+        """Raise what `write` would raise for ``path``; to be called within `locked`.
+
+        Content may be removed only once it is known that this can be recorded.
+        """
+        self._check_name(path)
+        directory = self._private if private else self._public
+        with self._failing(directory):
+            self._directory(directory)
+            os.unlink(self._write_temporary(b"checked\n"))
+            if not os.access(directory, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def write(self, path: bytes, content: bytes, *, private: bool = False) -> None:
+        """Make ``content`` the whole text waiting for ``path``, durably.
+
+        To be called within `locked`. Raises JournalFailed, with the old text in place, and
+        KeyNotStorable for a path that no file can be named after.
+        """
+        self._check_name(path)
+        directory = self._private if private else self._public
+        target = os.path.join(directory, journal_name(path))
+        with self._failing(target):
+            self._directory(directory)
+            temporary = self._write_temporary(content)
+            try:
+                self._sharing.share(os.fsdecode(temporary))
+                os.rename(temporary, target)
+            except OSError:
+                os.unlink(temporary)
+                raise
+            self._sync_directory(directory)
+
+    def remove(self, names: Iterable[bytes]) -> None:
+        """Delete files whose content was committed; to be called within `locked`."""
+        for name in names:
+            path = os.path.join(self._public, name)
+            with self._failing(path):
+                try:
+                    os.unlink(path)
+                except FileNotFoundError:
+                    continue
+
+    def _check_name(self, path: bytes) -> None:
+        name = journal_name(path)
+        if len(name) > _MAX_NAME:
+            detail = (
+                f"the name of its log takes {len(name)} bytes, {_MAX_NAME} is the most"
+            )
+            raise KeyNotStorable(key=path, detail=detail)
+        if branch_path(name) != path:
+            # A component that starts with _ comes back as one that ends with it.
+            raise KeyNotStorable(key=path, detail="its log would be taken for another")
+
+    def _write_temporary(self, content: bytes) -> bytes:
+        # One fixed name: the lock is held, so what is there was left by a dead process.
+        self._directory(self._temporary)
+        path = os.path.join(self._temporary, b"journal")
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            pass  # The usual case: nobody died.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        fd = os.open(path, flags, 0o666)
+        try:
+            with open(fd, "wb", buffering=0) as file:
+                left = memoryview(content)
+                while left:
+                    left = left[file.write(left) :]
+                if self._fsync:
+                    os.fsync(fd)
+        except OSError:
+            os.unlink(path)
+            raise
+        return path
+
+    def _directory(self, path: bytes) -> None:
+        if os.path.isdir(path):
+            return
+        top = os.fsdecode(os.path.dirname(self._annex))
+        self._sharing.make_directories(os.fsdecode(path), top)
+        self._sync_directory(os.path.dirname(path))
+
+    def _sync_directory(self, path: bytes) -> None:
+        if not self._fsync:
+            return
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _failing(self, path: bytes) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise JournalFailed(where=path, detail=error.strerror) from error

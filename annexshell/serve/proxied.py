@@ -1,0 +1,110 @@
+"""Who answers for a remote of the gateway, made ready to serve and to be closed."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+
+import attrs
+
+from annexshell.errors import PeerUnreachable, RequestError, ShellError
+from annexshell.local.store import LocalStore, settle_branch
+from annexshell.model.clock import Clock
+from annexshell.model.ids import UUID
+from annexshell.protocol.versions import agreed
+from annexshell.proxy.routes import Published, route
+from annexshell.proxy.store import ProxiedStore
+from annexshell.remotes.connect import SshConnector
+from annexshell.remotes.lazy import LazyStore
+from annexshell.remotes.peer import PeerStore
+from annexshell.remotes.recipes import LocalPath, recipe_for
+from annexshell.repository.branch import Branch
+from annexshell.repository.open import Repository, locate, open_repository
+from annexshell.repository.supported import require_served
+from annexshell.serve.stores import Served
+
+NODE_TIMEOUT = 60
+"""Seconds that connecting to a node may take (annexshell.node-timeout)."""
+
+
+def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
+    """A remote of the gateway. Raises what `route` raises, and BranchUnreadable."""
+    branch = Branch(gateway, clock)
+    published = Published(
+        frozenset((e.uuid, e.name) for e in branch.proxied_by(gateway.uuid)) or None,
+        branch.descriptions(),
+    )
+    name = route(gateway.config, gateway.uuid, asked, published)
+    recipe = recipe_for(gateway.config, name)
+    if isinstance(recipe, LocalPath):
+        return _by_path(gateway, name, asked, recipe.path, branch, clock)
+    connector = SshConnector(gateway, name, recipe, asked)
+    timeout = gateway.config.integer("annexshell.node-timeout", NODE_TIMEOUT)
+    peer = PeerStore(name, asked, connector.open, timeout=max(1, timeout))
+
+    async def close() -> None:
+        await peer.aclose()
+        await connector.aclose()
+
+    return Served(
+        ProxiedStore(peer, asked, branch),
+        partial(settle_branch, branch),
+        close,
+        Negotiation(peer).version,
+    )
+
+
+def _by_path(
+    gateway: Repository,
+    name: str,
+    asked: UUID,
+    path: str,
+    branch: Branch,
+    clock: Clock | None,
+) -> Served:
+    opened: list[LocalStore] = []
+
+    def open_store() -> LocalStore:
+        opened.append(_open_node(gateway, name, asked, path, clock))
+        return opened[-1]
+
+    async def settle() -> None:
+        for node in opened:
+            await node.settle()
+        await settle_branch(branch)
+
+    return Served(ProxiedStore(LazyStore(open_store), asked, branch), settle)
+
+
+def _open_node(
+    gateway: Repository, name: str, asked: UUID, path: str, clock: Clock | None
+) -> LocalStore:
+    try:
+        repository = open_repository(locate(os.path.join(gateway.path, path), "/"))
+        require_served(repository)
+        if repository.uuid == asked:
+            return LocalStore(repository, gateway.uuid, clock)
+    except ShellError as error:
+        raise PeerUnreachable(name=name, detail=error) from error
+    raise PeerUnreachable(name=name, detail="another repository is there now")
+
+
+@attrs.frozen
+class Negotiation:
+    """The session speaks the node's version, so that what the client says can be kept.
+
+    A client that is told of an old node removes without a time limit, which is its own
+    decision; we would have to refuse. A version 0 node is still translated for, because
+    the client is better off with a verdict. A node that is not reached now may be later.
+    """
+
+    peer: PeerStore
+
+    async def version(self, asked: int) -> int:
+        offered = agreed(asked)
+        await self.peer.offer(offered)
+        try:
+            channel = await self.peer.connect()
+        except RequestError:
+            return offered
+        return min(offered, max(1, channel.version))

@@ -1,0 +1,123 @@
+"""From a checked request to a session, and from its end to an exit code."""
+
+from __future__ import annotations
+
+import logging
+import signal
+from collections.abc import Awaitable, Callable
+
+import trio
+
+from annexshell.errors import AnnexshellError, RequestError
+from annexshell.model.clock import Clock, parse_clock
+from annexshell.model.ids import UUID
+from annexshell.policy.modes import refusal
+from annexshell.policy.session import SessionRequest
+from annexshell.protocol import messages as m
+from annexshell.protocol.conversation import Role
+from annexshell.serve.answers import Session
+from annexshell.serve.connection import converse
+from annexshell.serve.services import git_service
+from annexshell.serve.stores import Served, local
+from annexshell.transport.channel import Channel
+from annexshell.transport.link import Link
+from annexshell.transport.stdio import take_stdio
+
+log = logging.getLogger("annexshell.serve")
+
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+_CUT_OFF = 1
+_SETTLING = 60.0
+"""Seconds that committing the journal may take at the end; the journal waits if not."""
+
+
+def serve(request: SessionRequest) -> int:
+    """Serve one client on our stdio until it leaves; the exit code.
+
+    Raises ShellError and RequestError before anything was said to the client.
+    """
+    _log_to_stderr(request.debug)
+    clock = None if request.clock is None else parse_clock(request.clock)
+    served = _store_for(request, clock)
+    link = take_stdio()
+    uuid = request.asked or request.repository.uuid
+    try:
+        return trio.run(_session, request, served, link, uuid)
+    except Exception as error:
+        # A mistake of ours; the person at the client can do nothing with a traceback.
+        log.critical("internal error: %s", _leaf(error), exc_info=request.debug)
+        return 1
+
+
+def _leaf(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def _log_to_stderr(debug: bool) -> None:
+    logging.basicConfig(
+        format="annexshell: %(message)s",
+        level=logging.DEBUG if debug else logging.WARNING,
+    )
+
+
+def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
+    if request.asked is None:
+        return local(request.repository, request.client, clock)
+    # Most sessions are with the repository itself and need none of this.
+    from annexshell.serve.proxied import proxied
+
+    return proxied(request.repository, request.asked, clock)
+
+
+async def _session(
+    request: SessionRequest, served: Served, link: Link, uuid: UUID
+) -> int:
+    session = Session(
+        Channel(link, Role.SERVER),
+        served.store,
+        _refuser(request),
+        served.negotiate,
+        git_service(request) if request.asked is None else None,
+    )
+    code = _CUT_OFF
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_end_on_signal, nursery.cancel_scope)
+        code = await converse(session, uuid, greeted=request.greeted)
+        nursery.cancel_scope.cancel()
+    # Nobody listens any more: whoever waits for our end of the pipes need not wait longer.
+    await link.aclose()
+    await _finish(served)
+    return code
+
+
+def _refuser(request: SessionRequest) -> Callable[[m.Message], None]:
+    def refuse(message: m.Message) -> None:
+        service = message.service if isinstance(message, m.Connect) else b""
+        error = refusal(request.restrictions, message.word, service)
+        if error is not None:
+            raise error
+
+    return refuse
+
+
+async def _end_on_signal(scope: trio.CancelScope) -> None:
+    """A signal that would end us ends the conversation, and the journal is settled."""
+    with trio.open_signal_receiver(*_ENDINGS) as signals:
+        async for _ in signals:
+            scope.cancel()
+
+
+async def _finish(served: Served) -> None:
+    """What was recorded is committed, and locks of dead lockers are seen out."""
+    with trio.move_on_after(_SETTLING):
+        await _quietly(served.settle)
+    await _quietly(served.close)
+
+
+async def _quietly(action: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await action()
+    except (RequestError, AnnexshellError, OSError) as error:
+        log.warning("%s", error)

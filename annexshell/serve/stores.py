@@ -1,0 +1,34 @@
+"""Who answers for the session's uuid, made ready to serve and to be closed."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from annexshell.local.store import LocalStore
+from annexshell.model.clock import Clock
+from annexshell.model.ids import UUID
+from annexshell.repository.open import Repository
+from annexshell.serve.answers import Negotiate, our_version
+from annexshell.store import Store
+
+
+async def _nothing() -> None:
+    return
+
+
+@attrs.frozen
+class Served:
+    """A Store, what to do when the client has left, and how to agree on a version."""
+
+    store: Store
+    settle: Callable[[], Awaitable[None]]
+    close: Callable[[], Awaitable[None]] = _nothing
+    negotiate: Negotiate = our_version
+
+
+def local(repository: Repository, client: UUID, clock: Clock | None) -> Served:
+    """The repository itself."""
+    store = LocalStore(repository, client, clock)
+    return Served(store, store.settle)

@@ -1,0 +1,120 @@
+"""The light path stays light: what a fresh interpreter may load, by name.
+
+A refusal, the answer of an initialised repository and the hand-over to git are what a server
+does most, and what an attacker can ask for as often as they like.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.shell import environment, make_annex, run_shell
+
+# Beyond what the interpreter itself loads with -I -S.
+STANDARD = frozenset(
+    (
+        "_collections",
+        "_operator",
+        "collections",
+        "errno",
+        "itertools",
+        "keyword",
+        "operator",
+        "reprlib",
+        "select",
+        "__future__",
+    )
+)
+SHELL = frozenset(
+    f"annexshell{name}"
+    for name in (
+        "",
+        ".cli",
+        ".cli.commandline",
+        ".cli.commands",
+        ".cli.environment",
+        ".cli.output",
+        ".cli.shell",
+        ".errors",
+        ".model",
+        ".model.ids",
+        ".model.record",
+        ".policy",
+        ".policy.directory",
+        ".policy.restrictions",
+        ".repository",
+        ".repository.config",
+        ".repository.gitprocess",
+        ".repository.open",
+    )
+)
+GIT = SHELL | {"annexshell.cli.gitshell"}
+CONFIGLIST = SHELL | {
+    "annexshell.cli.configlist",
+    "annexshell.cli.identity",
+    "annexshell.repository.supported",
+}
+START = """
+import os, sys
+sys.path.insert(0, os.environ["PYTHONPATH"])
+before = set(sys.modules)
+def tell(*ignored):
+    os.write(3, "\\n".join(sorted(set(sys.modules) - before)).encode())
+os.execvp = lambda *words: (tell(), os._exit(0))
+from annexshell.cli.shell import main
+status = main()
+tell()
+sys.exit(status)
+"""
+
+
+def loaded(home: Path, *arguments: str, **env: str) -> frozenset[str]:
+    seen = home / "seen"
+    start = (
+        f"import os; os.dup2(os.open({str(seen)!r}, os.O_CREAT | os.O_WRONLY), 3);"
+        f"exec({START!r})"
+    )
+    isolated = (
+        "import os, sys; os.execv(sys.executable,"
+        f" [sys.executable, '-I', '-S', '-c', {start!r}, *sys.argv[1:]])"
+    )
+    run_shell(*arguments, env=environment(home, **env), start=isolated)
+    return frozenset(seen.read_text().split())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    make_annex(tmp_path / "r.git")
+    return tmp_path.resolve()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "git-annex-shell",
+        "git-annex-shell configlist none",
+        "git-annex-shell dropkey r K",
+        "git-annex-shell configlist r --bogus",
+    ],
+)
+def test_refusing_a_command(home: Path, command: str) -> None:
+    names = loaded(home, "-c", command, GIT_ANNEX_SHELL_READONLY="1")
+    assert "annexshell.cli.shell" in names
+    assert names - STANDARD - SHELL == frozenset()
+
+
+@pytest.mark.parametrize("directory", [None, "r.git"])
+@pytest.mark.parametrize("command", ["true", "git-upload-pack 'r.git'"])
+def test_handing_over_to_git(home: Path, command: str, directory: str | None) -> None:
+    env = {} if directory is None else {"GIT_ANNEX_SHELL_DIRECTORY": directory}
+    names = loaded(home, "-c", command, **env)
+    assert "annexshell.cli.gitshell" in names
+    assert names - STANDARD - GIT == frozenset()
+
+
+def test_configlist_of_an_initialised_repository(home: Path) -> None:
+    names = loaded(home, "-c", "git-annex-shell 'configlist' 'r.git'")
+    assert "annexshell.cli.configlist" in names
+    assert names - STANDARD - CONFIGLIST == frozenset()

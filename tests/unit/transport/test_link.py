@@ -1,0 +1,94 @@
+"""Who owns a descriptor, and in which mode it is given back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from annexshell.errors import LinkClosed
+from annexshell.transport.child import open_child
+from annexshell.transport.link import Link
+from tests.support.async_tests import trio_test
+
+
+def test_the_blocking_mode_found_is_put_back() -> None:
+    reading, writing = os.pipe()
+    shared = os.dup(writing)
+    link = Link(reading, writing, "somebody")
+    assert not os.get_blocking(shared)
+    link.close()
+    assert os.get_blocking(shared)
+    os.close(shared)
+
+
+def test_closing_twice_touches_no_reused_number() -> None:
+    reading, writing = os.pipe()
+    link = Link(reading, writing, "somebody")
+    link.close()
+    again = os.pipe()
+    link.close()
+    link.close_writing()
+    os.write(again[1], b"x")
+    for fd in again:
+        os.close(fd)
+
+
+@trio_test
+async def test_a_peer_that_is_gone_is_a_closed_link() -> None:
+    reading, writing = os.pipe()
+    other_reading, other_writing = os.pipe()
+    link = Link(reading, other_writing, "somebody")
+    os.close(writing)
+    os.close(other_reading)
+    assert await link.read(10) == b""
+    with pytest.raises(LinkClosed, match="the connection to somebody ended"):
+        await link.write(b"hello")
+    link.close()
+
+
+@trio_test
+async def test_a_child_is_spoken_to_and_waited_for() -> None:
+    child = await open_child(["cat"], "cat")
+    await child.write(b"hello")
+    assert await child.read(5) == b"hello"
+    await child.aclose()
+    assert child.process.returncode == 0
+
+
+@trio_test
+async def test_a_child_that_will_not_end_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("annexshell.transport.child.GRACE", 0)
+    child = await open_child(["sleep", "1000"], "sleep")
+    await child.aclose()
+    assert child.process.returncode == -9
+
+
+@trio_test
+async def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(FileNotFoundError):
+        await open_child(["annexshell-no-such-program"], "nobody")
+
+
+def test_nothing_else_reaches_the_clients_end() -> None:
+    program = """
+import os, subprocess
+from annexshell.transport.stdio import take_stdio
+link = take_stdio()
+print("stray print")
+subprocess.run(["sh", "-c", "echo stray child; cat"], check=True)
+os.write(link.writing, b"protocol")
+link.close()
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", program],
+        input=b"for us",
+        capture_output=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout) == (0, b"protocol")
+    assert sorted(run.stderr.splitlines()) == [b"stray child", b"stray print"]

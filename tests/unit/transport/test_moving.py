@@ -1,0 +1,198 @@
+"""Every way of moving bytes moves the same bytes, and tells whose failure it was."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+
+from annexshell.errors import LinkClosed, PayloadShort
+from annexshell.model.payload import Payload
+from annexshell.transport import moving, syscalls
+from annexshell.transport.link import Link
+from tests.support.async_tests import trio_test
+
+CONTENT = bytes(i * 31 % 253 for i in range(700_000))
+Ends = tuple[int, int]
+
+
+def pipe() -> Ends:
+    return os.pipe()
+
+
+def sockets() -> Ends:
+    one, other = socket.socketpair()
+    return one.detach(), other.detach()
+
+
+def link_from(fd: int) -> Link:
+    """A Link that only reads."""
+    return Link(fd, os.open(os.devnull, os.O_WRONLY), "the source")
+
+
+def link_to(fd: int) -> Link:
+    """A Link that only writes."""
+    return Link(os.open(os.devnull, os.O_RDONLY), fd, "the sink")
+
+
+async def pour(fd: int, content: bytes) -> None:
+    link = link_to(fd)
+    try:
+        await link.write(content)
+    finally:
+        link.close()
+
+
+async def collect(link: Link, into: bytearray) -> None:
+    while chunk := await link.read(1 << 16):
+        into += chunk
+    link.close()
+
+
+every_source = pytest.mark.parametrize("source", [pipe, sockets])
+every_sink = pytest.mark.parametrize("sink", [pipe, sockets])
+
+
+@pytest.fixture(params=["kernel", "refusing kernel"])
+def kernel(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel as it is, and one that neither splices nor sends files."""
+    if request.param == "kernel":
+        return
+
+    async def refuse(*args: int) -> int:
+        raise syscalls.Unsupported()
+
+    monkeypatch.setattr(syscalls, "splice", refuse)
+    monkeypatch.setattr(syscalls, "sendfile", refuse)
+
+
+async def moved(payload: Payload, sink: Ends) -> bytes:
+    heard = bytearray()
+    reading, writing = sink
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collect, link_from(reading), heard)
+        out = link_to(writing)
+        try:
+            await moving.send(payload, out)
+        finally:
+            out.close()
+    return bytes(heard)
+
+
+@every_source
+@every_sink
+@trio_test
+async def test_from_a_stream(
+    source: Callable[[], Ends], sink: Callable[[], Ends], kernel: None
+) -> None:
+    reading, writing = source()
+    link = link_from(reading)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pour, writing, CONTENT[10:] + b"next message")
+        payload = Payload(len(CONTENT), link.reading, prefix=CONTENT[:10])
+        assert await moved(payload, sink()) == CONTENT
+        assert payload.remaining == 0
+        # What belongs to the next message was left alone.
+        assert await link.read(100) == b"next message"
+    link.close()
+
+
+@every_sink
+@trio_test
+async def test_from_a_file(
+    sink: Callable[[], Ends], kernel: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    with path.open("rb") as file:
+        payload = Payload(len(CONTENT) - 7, file.fileno(), position=7)
+        assert await moved(payload, sink()) == CONTENT[7:]
+
+
+@every_source
+@trio_test
+async def test_a_source_that_ends_early(
+    source: Callable[[], Ends], kernel: None
+) -> None:
+    reading, writing = source()
+    link = link_from(reading)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pour, writing, CONTENT[:1000])
+        payload = Payload(2000, link.reading, source="somebody")
+        into, out = os.pipe()
+        sink = link_to(out)
+        with pytest.raises(PayloadShort, match="somebody delivered 1000 bytes less"):
+            await moving.send(payload, sink)
+        sink.close()
+        os.close(into)
+    link.close()
+
+
+@trio_test
+async def test_a_file_that_was_cut_short(tmp_path: Path, kernel: None) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    with path.open("rb") as file:
+        payload = Payload(len(CONTENT), file.fileno(), position=0)
+        os.truncate(path, 1000)
+        sink = link_to(os.open(os.devnull, os.O_WRONLY))
+        with pytest.raises(PayloadShort):
+            await moving.send(payload, sink)
+        sink.close()
+
+
+@pytest.mark.parametrize("sink", [pipe, sockets])
+@trio_test
+async def test_a_sink_that_goes_away(
+    sink: Callable[[], Ends], kernel: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    reading, writing = sink()
+    os.close(reading)
+    link = link_to(writing)
+    with path.open("rb") as file:
+        payload = Payload(len(CONTENT), file.fileno(), position=0)
+        with pytest.raises(LinkClosed):
+            await moving.send(payload, link)
+    link.close()
+
+
+@trio_test
+async def test_what_came_before_an_early_end_is_handed_over() -> None:
+    reading, writing = os.pipe()
+    link = link_from(reading)
+    await pour(writing, b"12345")
+    payload = Payload(9, link.reading, prefix=b"ab")
+    target = memoryview(bytearray(8))
+    assert await moving.fill(payload, target) == 7
+    assert bytes(target[:7]) == b"ab12345"
+    with pytest.raises(PayloadShort):
+        await moving.fill(payload, target)
+    link.close()
+
+
+@trio_test
+async def test_draining_leaves_the_next_message() -> None:
+    reading, writing = os.pipe()
+    link = link_from(reading)
+    await pour(writing, b"x" * 30 + b"VALID\n")
+    await moving.drain(Payload(40, link.reading, prefix=b"y" * 10))
+    assert await link.read(100) == b"VALID\n"
+    link.close()
+
+
+@trio_test
+async def test_small_files_are_read_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(b"small")
+    with path.open("rb") as file:
+        assert await moving.read_small(Payload(4, file.fileno(), position=1)) == b"mall"
+        with pytest.raises(PayloadShort):
+            await moving.read_small(Payload(6, file.fileno(), position=0))
+    stream = Payload(3, 0, prefix=b"abc")
+    assert await moving.read_small(stream) is None
