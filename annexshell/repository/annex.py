@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from annexshell.errors import StorageFailed, Unsupported, UnsupportedVersion
+from annexshell.errors import ShellError, StorageFailed, Unsupported, UnsupportedVersion
 from annexshell.repository.config import GitConfig
 from annexshell.repository.freezing import Freezer
 from annexshell.repository.hooks import Hooks
@@ -77,6 +77,17 @@ class Annex:
             self._load(self.repository.reread())
             self._signature = now
         return self
+
+    def recheck(self) -> Annex:
+        """`refresh` in the middle of a request. Raises StorageFailed."""
+        try:
+            return self.refresh()
+        except ShellError as error:
+            raise StorageFailed(
+                action="reading the git config",
+                where=self.repository.path,
+                detail=error,
+            ) from error
 
     def make_directories(self, path: str) -> list[str]:
         """Make a directory under ``annex/``; returns those made. Raises OSError."""

@@ -235,7 +235,7 @@ class Locking:
             return None
         guard = wait_lock(self._annex.paths.sentinal, exclusive=False)
         try:
-            upgraded = self._annex.refresh().separate_locks
+            upgraded = self._annex.recheck().separate_locks
         except BaseException:
             guard.close()
             raise

@@ -77,7 +77,7 @@ class Placing:
         """
         with storage("storing content", source.path):
             source.prepare()
-            self._annex.refresh()
+            self._annex.recheck()
             # The security boundary of annex.securehashesonly (spec 02 §3.6).
             check_acceptable(self._annex, key)
             if self.adopt(key, record):
