@@ -333,7 +333,9 @@ def test_transfers_exclude_each_other(annex10: GitAnnex) -> None:
         assert session.ask(f"PUT  {key}") == "PUT-FROM 0"
         session.say(f"DATA {len(BIG)}", BIG[: len(BIG) // 2])
         lock = Path(content.annex.paths.download_lock(key))
+        deadline = time.monotonic() + 60
         while not lock.exists():
+            assert time.monotonic() < deadline, "git-annex took no transfer lock"
             os.sched_yield()
         with pytest.raises(TransferInProgress):
             content.begin_intake(key, peer=PEER)
