@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -46,6 +47,7 @@ def accounts(world: World) -> list[Account]:
             SERVER_PROGRAM,
             {"GIT_ANNEX_SHELL_DIRECTORY": str(world.place / "confined/repo")},
         ),
+        Account("clocale", SERVER_PROGRAM, {"LC_ALL": "C"}),
         Account("reference", "git-annex-shell"),
         Account("reference2023", str(debian)),
     ]
@@ -56,8 +58,10 @@ def world() -> Iterator[World]:
     """The home, PATH and keys that all interop tests share."""
     if find("git") is None or find("ssh") is None:
         pytest.skip("git and ssh are not both installed")
-    place = Path(tempfile.mkdtemp(prefix="annexshell-"))
+    place = Path(tempfile.mkdtemp(prefix="ax-"))
     made = World(place)
+    for version in CLIENTS:
+        find_client(version, made)
     prepare_accounts(made, accounts(made))
     yield made
     remove_tree(place)
@@ -74,6 +78,14 @@ def needed_client(version: str, world: World) -> Client:
 def current(world: World) -> Client:
     """The newest client, which also sets up servers and nodes."""
     return needed_client(CLIENTS[0], world)
+
+
+@pytest.fixture(scope="session")
+def program(world: World, current: Client) -> str:
+    """The path of the program under test."""
+    found = shutil.which(SERVER_PROGRAM, path=world.env(current.bin)["PATH"])
+    assert found, f"{SERVER_PROGRAM} is not in PATH"
+    return found
 
 
 @pytest.fixture(scope="session", params=CLIENTS)

@@ -34,8 +34,9 @@ class Account:
 
     def line(self, public: str) -> str:
         """The account's line for authorized_keys."""
+        chosen = {"LC_ALL": "C.UTF-8", **self.environment}
         settings = "".join(
-            f'environment="{name}={value}",' for name, value in self.environment.items()
+            f'environment="{name}={value}",' for name, value in chosen.items()
         )
         command = f'{self.program} -c \\"$SSH_ORIGINAL_COMMAND\\"'
         return f'command="{command}",{settings}restrict {public}'
@@ -70,7 +71,9 @@ def _free_port() -> int:
 
 
 def _sshd_config(world: World, port: int, env: Mapping[str, str]) -> str:
-    settings = " ".join(shlex.quote(f"{name}={value}") for name, value in env.items())
+    settings = " ".join(
+        shlex.quote(f"{name}={value}") for name, value in env.items() if name != "LC_ALL"
+    )  # which the keys set themselves, and SetEnv would override
     return f"""\
 Port {port}
 ListenAddress 127.0.0.1
