@@ -52,7 +52,7 @@ class Gateway:
         self.repo.annex("merge")
         self.repo.annex("updateproxy")
 
-    def fsck(self) -> None:
-        """The gateway and all its nodes are sound."""
+    def fsck(self, given_up: str = "") -> None:
+        """The gateway and all its nodes are sound (see ``Repo.fsck``)."""
         for repo in (self.repo, *self.nodes.values()):
-            repo.fsck()
+            repo.fsck(given_up)
