@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 #: Seconds after which a program is taken to hang. Not a measure of speed: generous.
-LIMIT = 300.0
+LIMIT = 120.0
 
 Word = str | bytes | os.PathLike[str]
 

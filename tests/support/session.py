@@ -23,6 +23,8 @@ from tests.support.world import World
 #: A client's uuid, as it stands in the p2pstdio command line.
 CLIENT_UUID = "c1c1c1c1-0000-4000-8000-000000000001"
 CHUNK = 1 << 16
+#: Seconds without an answer after which a server is taken to hang.
+WAIT = 60.0
 
 
 class SessionHung(AssertionError):
@@ -110,7 +112,7 @@ class Session:
         self._ended = not raw
         return bool(raw)
 
-    def hear(self, limit: float = LIMIT) -> bytes:
+    def hear(self, limit: float = WAIT) -> bytes:
         """The next line without its LF; b"" if the server closed instead."""
         while b"\n" not in self._held:
             if not self._more(limit):
@@ -120,7 +122,7 @@ class Session:
 
     def take(self, count: int) -> bytes:
         """Exactly so many bytes of content, or fewer if the server closed."""
-        while len(self._held) < count and self._more(LIMIT):
+        while len(self._held) < count and self._more(WAIT):
             pass
         taken, self._held = self._held[:count], self._held[count:]
         return taken
@@ -128,7 +130,7 @@ class Session:
     def swallow(self, count: int) -> "hashlib._Hash":
         """The hash of so many bytes of content, which are not kept."""
         digest = hashlib.sha256()
-        while count > 0 and (self._held or self._more(LIMIT)):
+        while count > 0 and (self._held or self._more(WAIT)):
             part, self._held = self._held[:count], self._held[count:]
             digest.update(part)
             count -= len(part)
@@ -174,7 +176,7 @@ class Session:
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.close()
-        while self._more(LIMIT):
+        while self._more(WAIT):
             pass
         code = self.process.wait(timeout=LIMIT)
         return Result(self.argv, code, self._held, self._log.read_bytes())
