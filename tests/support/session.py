@@ -11,7 +11,7 @@ import os
 import select
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -189,19 +189,16 @@ class Session:
         raise AssertionError(f"no VmHWM for {self.argv}")
 
 
-@contextlib.contextmanager
 def over_ssh(
     server: SshServer, account: str, repo: Repo, uuid: str | None = None
-) -> Iterator[Session]:
+) -> Session:
     """A session with a repository (or, with ``uuid``, a remote it proxies to) by ssh."""
     command = p2pstdio(repo.path, uuid or repo.uuid)
     argv = ["ssh", "-T", server.host(account), command]
     world = server.world
-    with Session(argv, cwd=world.place, env=world.env()) as session:
-        yield session
+    return Session(argv, cwd=world.place, env=world.env())
 
 
-@contextlib.contextmanager
 def on_pipes(
     world: World,
     program: str,
@@ -209,9 +206,8 @@ def on_pipes(
     uuid: str | None = None,
     client: str = CLIENT_UUID,
     **environment: str,
-) -> Iterator[Session]:
+) -> Session:
     """The same without ssh: the program is our own child and can be killed or measured."""
     argv = [program, "-c", p2pstdio(repo.path, uuid or repo.uuid, client)]
     env = world.env(repo.client.bin, **environment)
-    with Session(argv, cwd=world.place, env=env) as session:
-        yield session
+    return Session(argv, cwd=world.place, env=env)
