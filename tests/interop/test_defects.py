@@ -362,8 +362,9 @@ def test_an_unreachable_node_is_named_and_the_connection_stays(
     """01 §7.2: the client only sees the end of the connection."""
     node = gateway.add_path_node("node")
     gateway.publish()
+    uuid = node.uuid
     shutil.move(node.path, place / "away")
-    with on_pipes(world, program, gateway.repo, node.uuid) as session:
+    with on_pipes(world, program, gateway.repo, uuid) as session:
         session.greet()
         assert session.ask(b"CHECKPRESENT " + KEY).startswith(b"ERROR "), session.stderr
         shutil.move(place / "away", node.path)

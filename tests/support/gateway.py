@@ -54,5 +54,10 @@ class Gateway:
 
     def fsck(self, given_up: str = "") -> None:
         """The gateway and all its nodes are sound (see ``Repo.fsck``)."""
-        for repo in (self.repo, *self.nodes.values()):
-            repo.fsck(given_up)
+        self.repo.fsck(given_up)
+        for node in self.nodes.values():
+            # A node by itself does not know where else its former content is.
+            branch = "+git-annex:refs/remotes/gateway/git-annex"
+            node.git("fetch", "--quiet", self.repo.path, branch)
+            node.annex("merge")
+            node.fsck(given_up)
