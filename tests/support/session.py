@@ -22,7 +22,7 @@ from tests.support.world import World
 
 #: A client's uuid, as it stands in the p2pstdio command line.
 CLIENT_UUID = "c1c1c1c1-0000-4000-8000-000000000001"
-CHUNK = 1 << 16
+CHUNK = 1 << 20
 #: Seconds without an answer after which a server is taken to hang.
 WAIT = 60.0
 
@@ -135,6 +135,13 @@ class Session:
             digest.update(part)
             count -= len(part)
         return digest
+
+    def skip(self, count: int) -> None:
+        """Read so many bytes of content and keep nothing of them."""
+        while count > 0 and (self._held or self._more(WAIT)):
+            used = min(count, len(self._held))
+            self._held = self._held[used:]
+            count -= used
 
     def ask(self, line: bytes) -> bytes:
         """Say a line and hear the answer."""

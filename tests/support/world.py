@@ -51,12 +51,17 @@ def write_program(path: Path, body: str) -> None:
     path.chmod(0o755)
 
 
-def annexshell_script(module: str) -> str:
-    """The shell words that run one of our programs as it is installed beside Python."""
-    installed = Path(sys.executable).parent / module
-    extra = os.environ.get("PYTHONPATH")
-    setting = f"PYTHONPATH={shlex.quote(extra)} " if extra else ""
-    return f'{setting}exec {shlex.quote(str(installed))} "$@"'
+def write_entry_point(path: Path, module: str) -> None:
+    """Write what pip would: a program that runs ``main`` of one of our modules.
+
+    It takes the modules from this checkout, so that installed ones are never tested by
+    accident, and starts as fast as an installed program does.
+    """
+    path.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        f"from {module} import main\nsys.exit(main())\n"
+    )
+    path.chmod(0o755)
 
 
 class World:
@@ -79,8 +84,8 @@ class World:
         if ssh:
             quoted = shlex.quote(str(self.ssh_config))
             write_program(self.bin / "ssh", f'exec {ssh} -F {quoted} "$@"')
-        for name in ("annexshell", "annexshell-admin"):
-            write_program(self.bin / name, annexshell_script(name))
+        write_entry_point(self.bin / "annexshell", "annexshell.cli.shell")
+        write_entry_point(self.bin / "annexshell-admin", "annexshell.cli.admin")
 
     def env(self, *first: Path, **more: str) -> dict[str, str]:
         """An environment whose PATH begins with the given folders and the world's own."""
