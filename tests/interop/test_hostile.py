@@ -74,7 +74,7 @@ def hostile_gateway(
     made.add_path_node("node")
     made.publish()
     yield made
-    made.fsck()
+    made.fsck(given_up="--")  # that no copy of a made-up key is left is no wonder
 
 
 @pytest.fixture(scope="module", params=["direct", "proxied"])
@@ -130,7 +130,7 @@ def test_lines_without_end_are_refused_early(target: Target, extra: int) -> None
     """Memory stays bounded: we stop reading soon after the longest line."""
     with target.session() as session:
         sent = session.write(b"A" * (LONGEST + extra))
-        assert sent < LONGEST + (1 << 20) or extra == 1
+        assert sent < (4 << 20) or extra == 1
         closed(session)
 
 
@@ -140,12 +140,21 @@ def test_an_error_from_the_client_ends_the_session(target: Target) -> None:
         closed(session)
 
 
-@pytest.mark.parametrize("line", [b"NOTIFYCHANGE", b"CONNECT git-upload-pack"])
-def test_what_is_not_for_stdio_ends_the_session(target: Target, line: bytes) -> None:
+def test_notification_is_not_for_stdio(target: Target) -> None:
     with target.session() as session:
-        session.say(line)
+        session.say(b"NOTIFYCHANGE")
         answer = session.hear()
         assert answer == b"" or answer.startswith(b"ERROR "), answer
+        assert "Traceback" not in session.stderr
+
+
+@pytest.mark.parametrize("restriction", ["READONLY", "APPENDONLY"])
+def test_a_push_through_connect_is_refused(target: Target, restriction: str) -> None:
+    setting = {f"GIT_ANNEX_SHELL_{restriction}": "1"}
+    with target.session(**setting) as session:
+        session.say(b"CONNECT git-receive-pack")
+        denied = b"ERROR this repository is read-only; write access denied"
+        assert session.hear() == denied
         assert "Traceback" not in session.stderr
 
 

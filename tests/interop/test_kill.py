@@ -156,7 +156,7 @@ def test_git_annex_works_on_after_a_kill(
     with on_pipes(world, program, asked, uuid) as session:
         session.greet()
         session.ask(b"PUT f " + key)
-        session.write(b"DATA %d\n" % SIZE + content[: SIZE // 3])
+        session.write(b"DATA %d\n" % SIZE + content[: SIZE // 2])
         wait_for_partial(node, 1)
         session.process.kill()
     with on_pipes(world, str(current.shell), node) as theirs:
