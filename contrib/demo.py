@@ -191,7 +191,9 @@ class Demo:
 def play(demo: Demo) -> None:
     """The demo itself, in the order a person would do it."""
     place = demo.place
-    demo.say("On the server: a repository, and two disks that only the server can reach")
+    demo.say(
+        "On the server: a repository, and two disks that only the server can reach"
+    )
     for name in ("gateway", "disk1", "disk2"):
         demo.repository(name)
     demo.cwd = place / "gateway"

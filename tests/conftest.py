@@ -17,5 +17,7 @@ def pytest_runtest_makereport(
     on_ci = os.environ.get("CI", "").lower() in ("1", "true")
     if on_ci and report.skipped and item.get_closest_marker("interop"):
         report.outcome = "failed"
-        report.longrepr = f"skipped on CI, where nothing may be missing: {report.longrepr}"
+        report.longrepr = (
+            f"skipped on CI, where nothing may be missing: {report.longrepr}"
+        )
     return report

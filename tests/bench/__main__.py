@@ -127,7 +127,9 @@ def checks(session: Session) -> None:
 
 
 def report(name: str, ours: Cost, theirs: Cost) -> str:
-    memory = f"{ours.peak / MIB:7.1f} {theirs.peak / MIB:7.1f}" if ours.peak else " " * 15
+    memory = (
+        f"{ours.peak / MIB:7.1f} {theirs.peak / MIB:7.1f}" if ours.peak else " " * 15
+    )
     return (
         f"{name:<30} {ours.wall * 1000:9.1f} {theirs.wall * 1000:9.1f}"
         f" {ours.wall / theirs.wall:6.2f}  {ours.cpu * 1000:9.1f}"
@@ -148,7 +150,9 @@ def main() -> int:
             print(f"bench: git-annex {CLIENTS[0]} is not installed", file=sys.stderr)
             return 1
         bench = Bench(world, client, options.size)
-        print(f"medians of {options.times} interleaved runs; {options.size} MiB content")
+        print(
+            f"medians of {options.times} interleaved runs; {options.size} MiB content"
+        )
         print(
             f"{'':<30} {'wall ms':>9} {'theirs':>9} {'ratio':>6}  {'cpu ms':>9}"
             f" {'theirs':>9} {'ratio':>6}  {'MiB':>7} {'theirs':>7}"

@@ -20,8 +20,9 @@ import pytest
 from tests.support.client import CLIENTS, HOW, Client, find_client
 from tests.support.gateway import Gateway
 from tests.support.process import run
-from tests.support.sshserver import Account, ServerDidNotStart, SshServer, running
+from tests.support.sshserver import Account, ServerDidNotStart, SshServer
 from tests.support.sshserver import prepare as prepare_accounts
+from tests.support.sshserver import running
 from tests.support.world import World, find, remove_tree
 
 SERVER_PROGRAM = os.environ.get("ANNEXSHELL_TEST_SERVER", "annexshell")
@@ -108,7 +109,9 @@ def servers(world: World, current: Client) -> Iterator[Callable[[str], SshServer
                     started[kind] = stack.enter_context(server)
                 except ServerDidNotStart as reason:
                     if find("sshd") is None and kind == "openssh":
-                        pytest.skip(f"no sshd here: apt-get install openssh-server ({reason})")
+                        pytest.skip(
+                            f"no sshd here: apt-get install openssh-server ({reason})"
+                        )
                     raise
             return started[kind]
 
@@ -159,5 +162,7 @@ def gateway(world: World, current: Client, place: Path) -> Gateway:
 @pytest.fixture(scope="session", autouse=True)
 def no_agent(world: World) -> None:
     """A test world in which ssh would find keys of the person running it proves nothing."""
-    seen = run(["sh", "-c", "echo ${SSH_AUTH_SOCK-none}"], cwd=world.place, env=world.env())
+    seen = run(
+        ["sh", "-c", "echo ${SSH_AUTH_SOCK-none}"], cwd=world.place, env=world.env()
+    )
     assert seen.out == "none\n"

@@ -141,9 +141,7 @@ def test_content_of_another_size_is_refused(
         assert session.ask(b"CHECKPRESENT " + key) == b"FAILURE"
 
 
-def test_a_truncated_object_is_no_copy(
-    world: World, program: str, bare: Repo
-) -> None:
+def test_a_truncated_object_is_no_copy(world: World, program: str, bare: Repo) -> None:
     """D10: it counts as present, and is locked as a copy for numcopies."""
     with on_pipes(world, program, bare) as session:
         session.greet()
@@ -444,5 +442,7 @@ def test_what_was_stored_is_on_the_branch_when_the_session_ended(
         session.greet()
         assert session.put(KEY, CONTENT) == b"SUCCESS", session.stderr
         assert session.end().code == 0
-    assert bare.uuid in bare.git("grep", "-h", bare.uuid, "git-annex", "--", "*.log").out
+    assert (
+        bare.uuid in bare.git("grep", "-h", bare.uuid, "git-annex", "--", "*.log").out
+    )
     assert [path.name for path in (bare.path / "annex/journal").glob("*.log")] == []

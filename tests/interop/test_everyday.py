@@ -21,7 +21,7 @@ HARD_NAMES = (
     b"new\nline",
     b"tab\tand\rreturn",
     b"100% %20 %% quoted",
-    b"it's \"quoted\" \\ `id` $HOME ;",
+    b'it\'s "quoted" \\ `id` $HOME ;',
     b"-n",
     "grün ääkkösiä 日本語".encode(),
     b"not utf-8 \xe9\xff\xfe",

@@ -116,7 +116,9 @@ def wait_for_partial(node: Repo, size: int) -> None:
     """Until the partial file has so many bytes, by watching it, with a limit."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        if any(file.stat().st_size >= size for file in (node.path / "annex/tmp").glob("*")):
+        if any(
+            file.stat().st_size >= size for file in (node.path / "annex/tmp").glob("*")
+        ):
             return
     raise AssertionError("nothing of the content reached annex/tmp within a minute")
 

@@ -91,9 +91,13 @@ def test_a_lost_locker_is_held_to_for_ten_minutes(
         elif ending == "disconnected":
             session.end()
         else:
-            assert session.ask(b"CHECKPRESENT " + key) == b"ERROR expected UNLOCKCONTENT"
+            assert (
+                session.ask(b"CHECKPRESENT " + key) == b"ERROR expected UNLOCKCONTENT"
+            )
     stamps = [stamp.read_text() for stamp in node.path.rglob("*.rtm")]
-    assert [float(stamp.rstrip("s")) >= before + RETENTION for stamp in stamps] == [True]
+    assert [float(stamp.rstrip("s")) >= before + RETENTION for stamp in stamps] == [
+        True
+    ]
     assert not drop(node, key)
     with on_pipes(world, program, asked, uuid) as session:
         session.greet()

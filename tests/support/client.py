@@ -82,7 +82,11 @@ class Repo:
     """A repository a person works in with one version of git and git-annex."""
 
     def __init__(
-        self, world: World, client: Client, path: Path, env: dict[str, str] | None = None
+        self,
+        world: World,
+        client: Client,
+        path: Path,
+        env: dict[str, str] | None = None,
     ) -> None:
         self.world = world
         self.client = client
@@ -127,7 +131,9 @@ class Repo:
         return self.git("config", "annex.uuid").out.strip()
 
     def remote_uuid(self, name: str) -> str:
-        return self.annex("info", "--fast", "--json", name).out.split('"uuid":"')[1][:36]
+        return self.annex("info", "--fast", "--json", name).out.split('"uuid":"')[1][
+            :36
+        ]
 
     def add(self, name: str | bytes, content: bytes) -> str:
         """Add a file to the annex and commit it; its key."""

@@ -105,9 +105,7 @@ def run(
     except subprocess.TimeoutExpired as hung:
         kill_session(process)
         said = text(hung.stdout or b"") + text(hung.stderr or b"")
-        raise ProgramFailed(
-            f"{words!r} did not end within {limit} s\n{said}"
-        ) from None
+        raise ProgramFailed(f"{words!r} did not end within {limit} s\n{said}") from None
     except BaseException:
         kill_session(process)
         raise

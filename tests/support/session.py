@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import os
 import select
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path

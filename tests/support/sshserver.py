@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.process import kill_session, start
+from tests.support.process import Word, kill_session, start
 from tests.support.world import World, find
 
 #: How often another port is tried when somebody took the one we had found free.
@@ -72,7 +72,9 @@ def _free_port() -> int:
 
 def _sshd_config(world: World, port: int, env: Mapping[str, str]) -> str:
     settings = " ".join(
-        shlex.quote(f"{name}={value}") for name, value in env.items() if name != "LC_ALL"
+        shlex.quote(f"{name}={value}")
+        for name, value in env.items()
+        if name != "LC_ALL"
     )  # which the keys set themselves, and SetEnv would override
     return f"""\
 Port {port}
@@ -109,7 +111,7 @@ def _start_openssh(world: World, env: Mapping[str, str]) -> SshServer:
         port = _free_port()
         config = world.place / "sshd_config"
         config.write_text(_sshd_config(world, port, env))
-        argv = [sshd, "-D", "-e", "-f", config]
+        argv: list[Word] = [sshd, "-D", "-e", "-f", config]
         process = start(argv, cwd=world.place, env=env)
         assert process.stderr is not None
         for line in process.stderr:
@@ -122,7 +124,7 @@ def _start_openssh(world: World, env: Mapping[str, str]) -> SshServer:
 
 
 def _start_embedded(world: World, env: Mapping[str, str]) -> SshServer:
-    argv = [
+    argv: list[Word] = [
         *("annexshell-admin", "ssh-server", "--listen", "127.0.0.1:0"),
         *("--host-key", world.keys / "host"),
         *("--authorized-keys", world.place / "authorized_keys"),
@@ -172,8 +174,7 @@ def _client_settings(server: SshServer, accounts: list[Account]) -> str:
     public = (world.keys / "host.pub").read_text().split()[:2]
     known = world.place / f"known_hosts_{server.kind}"
     known.write_text(f"[127.0.0.1]:{server.port} {' '.join(public)}\n")
-    return "".join(
-        f"""\
+    return "".join(f"""\
 Host {server.host(account.name)}
     HostName 127.0.0.1
     Port {server.port}
@@ -187,9 +188,7 @@ Host {server.host(account.name)}
     GlobalKnownHostsFile /dev/null
     LogLevel ERROR
     ConnectTimeout 60
-"""
-        for account in accounts
-    )
+""" for account in accounts)
 
 
 @contextmanager

@@ -89,7 +89,13 @@ class World:
 
     def env(self, *first: Path, **more: str) -> dict[str, str]:
         """An environment whose PATH begins with the given folders and the world's own."""
-        folders = [str(self.bin), *map(str, first), "/usr/local/bin", "/usr/bin", "/bin"]
+        folders = [
+            str(self.bin),
+            *map(str, first),
+            "/usr/local/bin",
+            "/usr/bin",
+            "/bin",
+        ]
         git = find("git")
         if git:
             folders.append(str(Path(git).parent))
