@@ -83,10 +83,18 @@ class Freezer:
 
         Raises OSError.
         """
-        for pause in _PAUSES:
-            try:
-                return action()
-            except PermissionError:
-                time.sleep(pause)
-                self.thaw_directory(directory)
-        return action()
+        return _persist(lambda: self.thaw_directory(directory), action)
+
+    def persist_object(self, path: str, action: Callable[[], _T]) -> _T:
+        """The same with a thawed object. Raises OSError."""
+        return _persist(lambda: self.thaw_object(path), action)
+
+
+def _persist(thaw: Callable[[], None], action: Callable[[], _T]) -> _T:
+    for pause in _PAUSES:
+        try:
+            return action()
+        except PermissionError:
+            time.sleep(pause)
+            thaw()
+    return action()

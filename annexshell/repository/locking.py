@@ -194,7 +194,9 @@ class Locking:
         freezer = self._annex.freezer
         freezer.thaw_object(place.object)
         try:
-            return _lock_object(place, exclusive=True)
+            return freezer.persist_object(
+                place.object, lambda: _lock_object(place, exclusive=True)
+            )
         finally:
             if os.path.lexists(place.object):
                 freezer.protect(place.object)
@@ -275,16 +277,21 @@ class Locking:
         """
         try:
             with self._annex.freezer.thawed(place.directory):
-                held = try_lock(place.lock, exclusive=True)
-                if held is None:
-                    return
-                with held:
-                    if held.same_file():
-                        self.promises.settle(place)
-                        unlink_quietly(place.lock)
+                self._annex.freezer.persist(
+                    place.directory, lambda: self._tidy_alone(place)
+                )
         except (OSError, LockTimeout):
             return
         self._prune(place)
+
+    def _tidy_alone(self, place: ObjectPlace) -> None:
+        held = try_lock(place.lock, exclusive=True)
+        if held is None:
+            return
+        with held:
+            if held.same_file():
+                self.promises.settle(place)
+                unlink_quietly(place.lock)
 
     def clear(self, place: ObjectPlace, *, lock_file: bool) -> None:
         """Before an exclusive lock ends: remove its file, and what is empty then."""

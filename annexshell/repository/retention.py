@@ -107,14 +107,18 @@ class Promises:
         Raises OSError.
         """
         current = left = read(place)
+        over = []
         while left is not None and (place.retention, left) in self._done:
-            left = self._done.pop((place.retention, left))
+            over.append((place.retention, left))
+            left = self._done[place.retention, left]
         if left == current:
             return
         if left is None or left < time.time_ns():
             discard(place)
         else:
             self._write(place, left)
+        for promise in over:
+            del self._done[promise]
 
     def _write(self, place: ObjectPlace, moment: int) -> None:
         annex = self._annex

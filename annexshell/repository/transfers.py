@@ -94,15 +94,16 @@ class Transfer:
             return
 
     def _write(self, done: bytes) -> None:
-        temporary = f"{os.path.dirname(self._info)}/annexshell.{os.getpid()}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(temporary, flags, 0o666)
+        # In place: a temporary file would outlive a crash in a directory nobody sweeps.
+        # The text never becomes shorter, so one write replaces all of it.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(self._info, flags | (0 if done else os.O_TRUNC), 0o666)
         try:
-            self._annex.sharing.share(fd)
+            if not done:
+                self._annex.sharing.share(fd)
             os.write(fd, self._started + done + b"\n" + self._name + b"\n")
         finally:
             os.close(fd)
-        os.rename(temporary, self._info)
 
     def succeeded(self) -> None:
         """Forget an earlier failure. Best effort."""

@@ -35,7 +35,12 @@ def git(directory: Path, *words: str) -> str:
 
 
 def make_repository(
-    path: Path, *, version: str = "10", bare: bool = True, **settings: str
+    path: Path,
+    *,
+    version: str = "10",
+    bare: bool = True,
+    more: dict[str, str] | None = None,
+    **settings: str,
 ) -> Repository:
     """An initialised repository. Settings are spelled ``annex_thin="true"``."""
     subprocess.run(
@@ -44,7 +49,7 @@ def make_repository(
     config = (path if bare else path / ".git") / "config"
     with config.open("a") as text:
         text.write(f"[annex]\n\tuuid = {HERE}\n\tversion = {version}\n")
-        for name, value in settings.items():
+        for name, value in (settings | (more or {})).items():
             section, *middle, variable = name.split("_")
             below = f' "{middle[0]}"' if middle else ""
             text.write(f"[{section}{below}]\n\t{variable} = {value}\n")

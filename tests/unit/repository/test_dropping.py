@@ -181,7 +181,7 @@ def test_freezing_and_thawing_commands_are_run(tmp_path: Path) -> None:
         "annex_freezecontent-command": note(tmp_path, "froze", "%path"),
         "annex_thawcontent-command": note(tmp_path, "thaw", "%path"),
     }
-    repository = make_repository(tmp_path / "a b", **settings)
+    repository = make_repository(tmp_path / "a b", more=settings)
     content = Content(repository)
     put(content, KEY, HELLO)
     place = content.annex.paths.places(KEY)[0]
@@ -196,7 +196,7 @@ def test_freezing_and_thawing_commands_are_run(tmp_path: Path) -> None:
 
 def test_a_hook_script_takes_precedence(tmp_path: Path) -> None:
     settings = {"annex_freezecontent-command": note(tmp_path, "command", "%path")}
-    repository = make_repository(tmp_path / "r", **settings)
+    repository = make_repository(tmp_path / "r", more=settings)
     hook = Path(repository.git_dir, "hooks", "freezecontent-annex")
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f'#!/bin/sh\necho "hook $1" >> {tmp_path}/notes\nexit 1\n')
@@ -207,7 +207,7 @@ def test_a_hook_script_takes_precedence(tmp_path: Path) -> None:
 
 def test_secure_erasure_never_happens_under_the_objects_name(tmp_path: Path) -> None:
     settings = {"annex_secure-erase-command": note(tmp_path, "erase", "%file")}
-    repository = make_repository(tmp_path / "r", **settings)
+    repository = make_repository(tmp_path / "r", more=settings)
     content = Content(repository)
     put(content, KEY, HELLO)
     assert drop(content, KEY)
@@ -219,7 +219,7 @@ def test_secure_erasure_would_destroy_linked_files_and_is_refused(
     tmp_path: Path,
 ) -> None:
     settings = {"annex_secure-erase-command": note(tmp_path, "erase", "%file")}
-    repository = make_repository(tmp_path / "r", bare=False, **settings)
+    repository = make_repository(tmp_path / "r", bare=False, more=settings)
     content = Content(repository)
     put(content, KEY, HELLO)
     os.link(object_path(repository, KEY), tmp_path / "r" / "file")

@@ -288,6 +288,56 @@ def test_d7_invalid_unverifiable_content_is_thrown_away(
     assert put(content, WORM, b"0123456789", validity=Validity.UNSAID)
 
 
+def watch_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that reach the disk or change, in order."""
+    seen: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def watched_fsync(fd: int) -> None:
+        seen.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
+        fsync(fd)
+
+    def watched_rename(source: str, target: str) -> None:
+        seen.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "rename", watched_rename)
+    return seen
+
+
+def test_d8_content_and_names_are_on_disk_before_the_record(
+    content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = watch_disk(monkeypatch)
+    with begin(content, KEY) as intake:
+        intake.write(HELLO)
+        assert intake.finish(Validity.VALID, lambda: seen.append("record"))
+    parts = content.annex.paths.places(KEY)[0].directory.split("/")[-5:]
+    names = [f"sync {part}" for part in reversed(parts)]
+    assert seen == [f"sync {KEY}", "rename", *names, "record"]
+    assert parts[0] == "annex"
+
+
+def test_d8_adopted_content_is_on_disk_before_the_record(
+    content: Content, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_object(repository, KEY, HELLO)
+    seen = watch_disk(monkeypatch)
+    assert content.adopt(KEY, lambda: seen.append("record"))
+    assert seen[:2] == [f"sync {KEY}"] * 2
+    assert seen[-2:] == ["sync annex", "record"]
+
+
+def test_syncing_can_be_switched_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = Content(make_repository(tmp_path / "r2", annexshell_fsync="false"))
+    seen = watch_disk(monkeypatch)
+    assert put(content, KEY, HELLO)
+    assert seen == ["rename"]
+
+
 def test_d9_the_key_size_is_enforced(content: Content) -> None:
     wrong = Key.parse(KEY.text.replace(b"-s6-", b"-s7-"))
     assert not put(content, wrong, HELLO)
@@ -518,12 +568,12 @@ def test_adopting_needs_content(content: Content, repository: Repository) -> Non
 def test_the_log_is_written_while_content_cannot_be_removed(
     content: Content, repository: Repository
 ) -> None:
-    seen = []
+    seen, log = [], Log()
 
     def record() -> None:
         other = reopened(repository)
         with pytest.raises(Exception, match="content is locked"):
-            other.remove(KEY, None, lambda: 0, prepare=Log().prepare, record=int)
+            other.remove(KEY, None, lambda: 0, prepare=Log().prepare, record=log.absent)
         seen.append(other.present(KEY))
 
     with begin(content, KEY) as intake:

@@ -143,11 +143,13 @@ def test_a_lock_on_a_deleted_lock_file_is_none(
     content: Content, place: ObjectPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Somebody deletes the file between our opening and our locking it."""
-    real, deleted = FileLock.same_file, []
+    real = FileLock.same_file
+    deleted: list[str] = []
 
     def deleting(self: FileLock) -> bool:
         if not deleted and self.path == place.lock:
             deleted.append(self.path)
+            os.chmod(place.directory, 0o755)
             os.unlink(self.path)
         return real(self)
 

@@ -59,7 +59,7 @@ def test_hash_directories(key: str, lower: str, mixed: str) -> None:
 def test_search_order(
     tmp_path: Path, bare: bool, settings: dict[str, str], directories: list[str]
 ) -> None:
-    paths = AnnexPaths.of(make_repository(tmp_path / "r", bare=bare, **settings))
+    paths = AnnexPaths.of(make_repository(tmp_path / "r", bare=bare, more=settings))
     places = paths.places(Key.parse(b"FOO--bar"))
     expected = [f"{paths.objects}/{d}/FOO--bar/FOO--bar" for d in directories]
     assert [place.object for place in places] == expected
