@@ -82,14 +82,10 @@ def _address(text: str) -> tuple[str, int]:
 
 def _ssh_server(options: argparse.Namespace) -> int:
     try:
-        import asyncssh
-
-        from annexshell.sshd.server import Settings, serve
+        from annexshell.sshd.server import Settings, run
     except ModuleNotFoundError as error:
         _log(f"{error.name} is not installed: pip install 'annexshell[admin]'")
         return 1
-    import asyncio
-
     host, port = options.listen
     settings = Settings(
         host=host,
@@ -100,11 +96,7 @@ def _ssh_server(options: argparse.Namespace) -> int:
         command=options.forced,
         log=_log,
     )
-    try:
-        asyncio.run(serve(settings, _ready))
-    except asyncssh.KeyImportError as error:
-        _log(f"the host key cannot be used ({options.host_key}): {error}")
-    return 1
+    return run(settings, _ready)
 
 
 def _ready(host: str, port: int) -> None:

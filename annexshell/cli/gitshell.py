@@ -24,9 +24,9 @@ from annexshell.repository.open import find_git_dir, resolve, without_git
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import NoReturn
 
-SERVICES = frozenset(("git-upload-pack", "git-receive-pack", "git-upload-archive"))
+RECEIVE_PACK = "git-receive-pack"
+SERVICES = frozenset(("git-upload-pack", RECEIVE_PACK, "git-upload-archive"))
 
 
 class Service(NamedTuple):
@@ -39,9 +39,9 @@ class Service(NamedTuple):
 def pass_through(
     words: Sequence[str],
     surroundings: Surroundings,
-    execute: Callable[[Service], NoReturn],
-) -> NoReturn:
-    """Check what the client asks for and become that git service.
+    execute: Callable[[Service], int],
+) -> int:
+    """Check what the client asks for and run that git service; its exit code.
 
     Raises OnlyAllowedTo, OnlyAllowedUnknown, BlockedBy, NotGitCommand, NoSuchRepository,
     NotARepository, and what ``execute`` raises.
@@ -57,7 +57,7 @@ def pass_through(
         raise BlockedBy(variable=LIMITED)
     if service is None:
         raise NotGitCommand(command=" ".join(words))
-    execute(service)
+    return execute(service)
 
 
 def read_service(words: Sequence[str]) -> Service | None:
@@ -103,22 +103,27 @@ def quote(path: str) -> str:
     return "'" + path.replace("'", "'\\''").replace("!", "'\\!'") + "'"
 
 
-def become_git(service: Service) -> NoReturn:
-    """Replace this process by git-shell, or by git itself where that is missing.
+def run_git(service: Service, home: str) -> int:
+    """Run git-shell, or git itself where that is missing; its exit code.
 
-    Raises GitShellFailed.
+    Fetching replaces this process. Raises GitShellFailed.
     """
+    argv = ["git-shell", "-c", f"{service.name} {quote(service.path)}"]
+    if not _is_installed("git-shell"):
+        # Some packages of git leave git-shell out; the service is all it would run.
+        argv = ["git", service.name.removeprefix("git-"), service.path]
+    if service.name == RECEIVE_PACK:
+        from annexshell.cli.pushing import push
+
+        return push(argv, service.path, home)
     try:
-        _execute("git-shell", "-c", f"{service.name} {quote(service.path)}")
-    except FileNotFoundError:
-        pass  # some packages of git leave git-shell out; the service is all it would run
+        os.execvp(argv[0], argv)
     except OSError as error:
-        raise GitShellFailed(detail=error.strerror) from error
-    try:
-        _execute("git", service.name.removeprefix("git-"), service.path)
-    except OSError as error:
-        raise GitShellFailed(detail=f"git: {error.strerror}") from error
+        raise GitShellFailed(detail=f"{argv[0]}: {error.strerror}") from error
 
 
-def _execute(*argv: str) -> NoReturn:
-    os.execvp(argv[0], argv)
+def _is_installed(program: str) -> bool:
+    return any(
+        os.access(os.path.join(directory, program), os.X_OK)
+        for directory in os.environ.get("PATH", os.defpath).split(os.pathsep)
+    )

@@ -9,9 +9,9 @@ from annexshell.cli.identity import foreign_uuid
 from annexshell.cli.output import write_all
 from annexshell.errors import BadClientUUID, MissingClientUUID
 from annexshell.model.ids import UUID, is_safe_uuid
-from annexshell.policy.session import SessionRequest
 from annexshell.repository.open import open_repository
 from annexshell.repository.supported import require_served
+from annexshell.serve.request import SessionRequest
 
 
 def p2pstdio(invocation: Invocation) -> int:

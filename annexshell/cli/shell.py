@@ -42,9 +42,12 @@ def main() -> int:
     try:
         asked = understand(sys.argv[1:], COMMANDS)
         if isinstance(asked, PassThrough):
-            from annexshell.cli.gitshell import become_git, pass_through
+            from annexshell.cli.gitshell import pass_through, run_git
 
-            pass_through(asked.words, surroundings, become_git)
+            home = surroundings.home
+            return pass_through(
+                asked.words, surroundings, lambda service: run_git(service, home)
+            )
         return _builtin(asked, surroundings)
     except AnnexshellError as error:
         complain(error)

@@ -8,10 +8,10 @@ import os
 import trio
 
 from annexshell.errors import LinkClosed, LinkError, NotAvailable, ProtocolError
-from annexshell.policy.session import SessionRequest
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import State
 from annexshell.serve.answers import Service
+from annexshell.serve.request import SessionRequest
 from annexshell.transport import moving
 from annexshell.transport.channel import Channel
 from annexshell.transport.child import open_child

@@ -12,11 +12,11 @@ from annexshell.errors import AnnexshellError, RequestError
 from annexshell.model.clock import Clock, parse_clock
 from annexshell.model.ids import UUID
 from annexshell.policy.modes import refusal
-from annexshell.policy.session import SessionRequest
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Role
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
+from annexshell.serve.request import SessionRequest
 from annexshell.serve.services import git_service
 from annexshell.serve.stores import Served, local
 from annexshell.transport.channel import Channel

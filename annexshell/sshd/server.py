@@ -167,3 +167,12 @@ async def serve(settings: Settings, ready: Callable[[str, int], None]) -> None:
     finally:
         acceptor.close()
         await acceptor.wait_closed()
+
+
+def run(settings: Settings, ready: Callable[[str, int], None]) -> int:
+    """Serve until interrupted; the exit code if that is not what ends it. Raises OSError."""
+    try:
+        asyncio.run(serve(settings, ready))
+    except asyncssh.KeyImportError as error:
+        settings.log(f"the host key cannot be used ({settings.host_key}): {error}")
+    return 1

@@ -1,0 +1,1 @@
+"""How fast annexshell is beside git-annex-shell: run ``make bench``."""

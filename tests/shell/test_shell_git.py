@@ -96,7 +96,7 @@ def test_the_process_becomes_git(home: Path) -> None:
     """Nothing of ours stays in memory, or in the way of signals, while git works."""
     env = environment(home)
     start = "import sys; from annexshell.cli.shell import main; sys.exit(main())"
-    argv = [sys.executable, "-c", start, "-c", f"git-receive-pack '{home}/r.git'"]
+    argv = [sys.executable, "-c", start, "-c", f"git-upload-pack '{home}/r.git'"]
     pipe = subprocess.PIPE
     child = subprocess.Popen(argv, env=env, stdin=pipe, stdout=pipe, stderr=pipe)
     assert child.stdout is not None

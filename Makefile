@@ -1,0 +1,83 @@
+# Every verb prepares what it needs, on a fresh machine with Python 3.11+, git and ssh.
+#
+#   make demo      a gateway, two remotes and a client, with the real git-annex commands
+#   make test      the whole test suite
+#   make check     formatting, linting, types and the tests that run no git-annex; under a minute
+#   make interop   the tests against the real git-annex client and sshd
+#   make bench     how fast we are beside git-annex-shell
+#   make clients   the older git-annex clients that some interop tests use
+#   make install   install the two programs for use (see below)
+#   make clean     remove everything that was made here
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+OLD_CLIENT := 10.20250605
+DEBIAN_DEB := git-annex_10.20230126-3_amd64.deb
+
+CHECKED := tests/unit tests/properties tests/shell tests/conformance tests/wire \
+  tests/test_architecture.py
+SOURCES := annexshell tests contrib setup.py
+
+.PHONY: check test interop bench demo clients install clean
+.DEFAULT_GOAL := check
+
+$(STAMP): setup.cfg setup.py
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found in PATH: install one, or say make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot create virtual environments: on Debian and Ubuntu run apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[test,admin]'
+	touch $@
+
+check: $(STAMP)
+	$(BIN)/black --check --quiet $(SOURCES) || { $(BIN)/black --check $(SOURCES); exit 1; }
+	$(BIN)/isort --check $(SOURCES)
+	$(BIN)/flake8 $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/pytest -q $(CHECKED)
+
+test: $(STAMP) clients
+	$(BIN)/pytest -q tests
+
+interop: $(STAMP) clients
+	$(BIN)/pytest -q tests/interop
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.bench
+
+demo: $(STAMP)
+	$(BIN)/python contrib/demo.py
+
+# The older clients. A machine that cannot have one (no PyPI, no Debian mirror, another
+# processor) still runs the tests: those that need it are skipped and say so.
+clients: .venv-old/.ready .cache/debian/.ready
+
+.venv-old/.ready: | $(STAMP)
+	@$(PYTHON) -m venv .venv-old && .venv-old/bin/python -m pip install --quiet git-annex==$(OLD_CLIENT) \
+	  && touch $@ || echo "make: git-annex $(OLD_CLIENT) could not be installed; its tests will be skipped" >&2
+
+.cache/debian/.ready:
+	@mkdir -p .cache/debian && { contrib/fetch-debian-client .cache/debian $(DEBIAN_DEB) && touch $@; } \
+	  || echo "make: Debian's git-annex could not be fetched; its tests will be skipped" >&2
+
+# For use: into a virtual environment of its own below PREFIX, with the two programs linked
+# into PREFIX/bin. PREFIX is /usr/local for root and ~/.local for everybody else. Nothing of
+# the system's Python is touched; make install PREFIX=... again replaces it.
+PREFIX ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /usr/local; else echo "$$HOME/.local"; fi)
+LIBDIR := $(PREFIX)/lib/annexshell
+
+install:
+	@test -n "$(PYTHON)" || { echo "make: no Python 3.11 or newer found in PATH" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot create virtual environments: on Debian and Ubuntu run apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear "$(LIBDIR)"
+	"$(LIBDIR)/bin/python" -m pip install --quiet '.[admin]'
+	mkdir -p "$(PREFIX)/bin"
+	ln -sf "$(LIBDIR)/bin/annexshell" "$(LIBDIR)/bin/annexshell-admin" "$(PREFIX)/bin/"
+	@echo "installed $(PREFIX)/bin/annexshell and $(PREFIX)/bin/annexshell-admin"
+
+clean:
+	rm -rf .venv .venv-old .cache build *.egg-info .hypothesis .mypy_cache .pytest_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,191 @@
+"""The layout's rules: who imports whom, and how long things may get (docs/design.md)."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "annexshell"
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 30
+
+#: Every package and top-level module, and those of ours it may import.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "model": {"errors"},
+    "protocol": {"model", "errors"},
+    "logs": {"model", "errors"},
+    "policy": {"protocol", "model", "errors"},
+    "repository": {"logs", "model", "errors"},
+    "transport": {"protocol", "model", "errors"},
+    "store": {"model", "errors"},
+    "local": {"store", "repository", "transport", "logs", "model", "errors"},
+    "remotes": {
+        *("store", "repository", "transport", "protocol", "logs", "model", "errors"),
+    },
+    "proxy": {"remotes", "store", "repository", "logs", "model", "errors"},
+    "serve": {
+        *("proxy", "local", "remotes", "store", "policy", "transport", "protocol"),
+        *("repository", "model", "errors"),
+    },
+    "cli": {
+        *("serve", "proxy", "local", "remotes", "store", "policy", "transport"),
+        *("protocol", "repository", "logs", "model", "errors", "sshd"),
+    },
+    "sshd": set(),
+    "__init__": set(),
+}
+
+#: Third-party modules, and the only packages or files they may be imported in.
+ONLY_IN: dict[str, set[str]] = {
+    "trio": {"transport", "local", "remotes", "proxy", "serve"},
+    "outcome": set(),
+    "attr": set(),
+    "pygit2": {"repository/git.py"},
+    "asyncssh": {"sshd"},
+    "asyncio": {"sshd"},
+}
+ALLOWED_THIRD_PARTY = {"attrs", *ONLY_IN}
+
+#: posix_spawn inherits no environment by itself; what misleads git is left out there.
+SPAWNS = {"repository/gitprocess.py"}
+
+#: Modules of the light path: what is refused or handed to git never loads these.
+LIGHT = ("cli/shell.py", "cli/commandline.py", "cli/gitshell.py", "policy/directory.py")
+HEAVY = {"trio", "attrs", "pygit2", "asyncssh", "asyncio"}
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module's path below annexshell/, and its syntax tree."""
+
+    name: str
+    tree: ast.Module
+    lines: int
+
+    @property
+    def package(self) -> str:
+        return self.name.split("/")[0].removesuffix(".py")
+
+    def imports(self, *, top_only: bool = False) -> Iterator[tuple[str, int]]:
+        """Imported modules by full name, with the line. Typing-only imports count."""
+        nodes = self.tree.body if top_only else ast.walk(self.tree)
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                yield from ((alias.name, node.lineno) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name}:{node.lineno}: relative import"
+                if node.module == "annexshell":
+                    for alias in node.names:
+                        yield f"annexshell.{alias.name}", node.lineno
+                else:
+                    yield str(node.module), node.lineno
+
+
+def read(path: Path) -> Module:
+    text = path.read_text()
+    name = path.relative_to(PACKAGE).as_posix()
+    return Module(name, ast.parse(text), len(text.splitlines()))
+
+
+MODULES = [read(path) for path in sorted(PACKAGE.rglob("*.py"))]
+every_module = pytest.mark.parametrize("module", MODULES, ids=lambda m: m.name)
+
+
+@every_module
+def test_imports_only_what_lies_below(module: Module) -> None:
+    allowed = MAY_IMPORT[module.package] | {module.package}
+    for name, line in module.imports():
+        words = name.split(".")
+        if words[0] == "annexshell" and len(words) > 1 and words[1] != "__version__":
+            assert words[1] in allowed, f"{module.name}:{line} imports {name}"
+
+
+@every_module
+def test_third_party_modules_stay_in_their_packages(module: Module) -> None:
+    import sys
+
+    for name, line in module.imports():
+        first = name.split(".")[0]
+        if first in sys.stdlib_module_names - ONLY_IN.keys() or first == "annexshell":
+            continue
+        where = f"{module.name}:{line} imports {name}"
+        assert first in ALLOWED_THIRD_PARTY, where
+        if first in ONLY_IN:
+            assert {module.package, module.name} & ONLY_IN[first], where
+
+
+@every_module
+def test_the_environment_and_printing_stay_at_the_edge(module: Module) -> None:
+    if module.package in ("cli", "sshd") or module.name in SPAWNS:
+        return
+    for node in ast.walk(module.tree):
+        line = getattr(node, "lineno", 0)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used = f"{node.value.id}.{node.attr}"
+            assert used not in ("os.environ", "os.getenv"), f"{module.name}:{line}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id != "print", f"{module.name}:{line}"
+
+
+@every_module
+def test_splice_and_sendfile_have_one_caller(module: Module) -> None:
+    if module.name == "transport/syscalls.py":
+        return
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in ("splice", "sendfile") or not (
+                isinstance(node.value, ast.Name) and node.value.id == "os"
+            ), f"{module.name}:{node.lineno}"
+
+
+@every_module
+def test_modules_can_be_read_at_a_sitting(module: Module) -> None:
+    assert module.lines <= LONGEST_MODULE
+
+
+@every_module
+def test_functions_fit_on_a_screen(module: Module) -> None:
+    """Docstrings do not count: a function is not to be made shorter by saying less."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            length = (node.end_lineno or 0) - node.lineno + 1
+            first = node.body[0]
+            if ast.get_docstring(node) is not None:
+                length -= (first.end_lineno or 0) - first.lineno + 1
+            assert (
+                length <= LONGEST_FUNCTION
+            ), f"{module.name}:{node.lineno} {node.name}"
+
+
+@every_module
+def test_every_module_says_what_it_is(module: Module) -> None:
+    assert ast.get_docstring(module.tree), module.name
+
+
+@every_module
+def test_an_init_holds_no_logic(module: Module) -> None:
+    if not module.name.endswith("__init__.py"):
+        return
+    for node in module.tree.body:
+        assert isinstance(
+            node, ast.Import | ast.ImportFrom | ast.Assign | ast.AnnAssign | ast.Expr
+        ), f"{module.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_the_light_path_imports_nothing_heavy_at_its_top(name: str) -> None:
+    module = read(PACKAGE / name)
+    heavy = [n for n, _ in module.imports(top_only=True) if n.split(".")[0] in HEAVY]
+    assert heavy == []
+
+
+def test_every_package_is_in_the_list() -> None:
+    found = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
+    found |= {path.stem for path in PACKAGE.glob("*.py")}
+    assert found == MAY_IMPORT.keys()
