@@ -112,16 +112,18 @@ class LocalStore:
         )
         removed = await in_thread(work)
         if removed:
-            await self._repair(key, present=False)
+            # git-annex leaves a log that wrongly says "present" as it is (spec 03 §12.2).
+            gone = partial(self._branch.record, key, self.uuid, False)
+            await self._mend(partial(gone, unless=partial(content.present, key)))
         return Outcome(removed)
 
-    async def _repair(self, key: Key, present: bool) -> None:
-        """Have the log say what is so; git-annex leaves it wrong here (spec 03 §12.2)."""
+    async def _mend(self, work: Callable[[], bool]) -> bool:
+        """Correct the log. What fails here is the log's trouble, not the content's."""
         try:
-            record = partial(self._branch.record, key, self.uuid, present)
-            await in_thread(record)
+            return await in_thread(work)
         except RequestError as error:
             log.warning("%s", error)
+            return True
 
     @asynccontextmanager
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
@@ -147,15 +149,16 @@ class LocalStore:
         content = self._fresh()
         self._warm_up()
         begin = partial(content.begin_intake, key, peer=self._peer, name=name)
+        record = partial(self._branch.record, key, self.uuid, True)
         intake = await in_thread(begin)
         if intake is None:
-            await self._repair(key, present=True)
+            # The client may drop its copy now: what is here must be durable, and logged.
+            if not await self._mend(partial(content.adopt, key, record)):
+                raise ContentLocked(key=key, detail="it is being removed")
             yield AlreadyHave()
             return
         with intake:
-            yield LocalIntake(
-                intake, partial(self._branch.record, key, self.uuid, True)
-            )
+            yield LocalIntake(intake, record)
 
     async def timestamp(self) -> int:
         return boot_seconds()

@@ -113,10 +113,18 @@ class Branch:
 
     # -- writing --------------------------------------------------------------------------
 
-    def record(self, key: Key, uuid: UUID, present: bool) -> bool:
+    def record(
+        self,
+        key: Key,
+        uuid: UUID,
+        present: bool,
+        *,
+        unless: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Say in the journal, durably, whether ``uuid`` has the content.
 
         Returns whether that was news. A cluster never has content of its own: no-op.
+        ``unless`` is asked under the journal's lock; if it says yes nothing is written.
         """
         if is_cluster_uuid(uuid):
             return False
@@ -125,6 +133,8 @@ class Branch:
         clock = self._now()
 
         def edit(old: bytes) -> bytes | None:
+            if unless():
+                return None
             new = location.with_presence(old, uuid, present, clock)
             if new is not None:
                 self._doubt_future(new, uuid)

@@ -1,0 +1,104 @@
+"""What the local store does beyond what every Store does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from annexshell.errors import RepositoryReplaced
+from annexshell.local.store import LocalStore
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.repository.branch import Branch
+from annexshell.repository.open import open_repository
+from annexshell.store import AlreadyHave
+from tests.conformance.test_store import sent
+from tests.support.async_tests import trio_test
+from tests.support.content import HERE, PEER, make_repository
+from tests.support.memory_store import key_of
+
+CONTENT = b"some content"
+K = key_of(CONTENT)
+OURS = UUID(HERE.encode())
+
+
+def reopened(path: Path) -> Branch:
+    return Branch(open_repository(os.path.realpath(path)))
+
+
+def logged(path: Path, key: Key = K) -> bool:
+    """Whether the location log says that the repository has the content."""
+    return OURS in reopened(path).locations(key)
+
+
+def store_at(path: Path) -> LocalStore:
+    return LocalStore(make_repository(path), UUID(PEER))
+
+
+@trio_test
+async def test_the_log_is_mended_where_it_disagrees(tmp_path: Path) -> None:
+    store = store_at(tmp_path / "r")
+    assert (await sent(store, K, CONTENT)).ok
+    branch = reopened(tmp_path / "r")
+    branch.record(K, OURS, False)
+    async with store.put(K, b"") as intake:
+        assert isinstance(intake, AlreadyHave)
+    assert logged(tmp_path / "r")
+    branch.record(key_of(b"other"), OURS, True)
+    assert (await store.remove(key_of(b"other"))).ok
+    assert not logged(tmp_path / "r", key_of(b"other"))
+
+
+@trio_test
+async def test_what_is_stored_is_logged_and_committed_at_the_end(
+    tmp_path: Path,
+) -> None:
+    store = store_at(tmp_path / "r")
+    assert (await sent(store, K, CONTENT)).ok
+    assert logged(tmp_path / "r")
+    assert os.listdir(tmp_path / "r/annex/journal")
+    await store.settle()
+    assert os.listdir(tmp_path / "r/annex/journal") == []
+    assert logged(tmp_path / "r")
+
+
+@trio_test
+async def test_an_unmounted_disk_is_an_error_and_not_absence(tmp_path: Path) -> None:
+    """Spec 02 §17.5: an empty mount point must never pass for an empty repository."""
+    store = store_at(tmp_path / "r")
+    assert (await sent(store, K, CONTENT)).ok
+    (tmp_path / "r").rename(tmp_path / "away")
+    for left_behind in (False, True):
+        if left_behind:
+            (tmp_path / "r").mkdir()
+        with pytest.raises(RepositoryReplaced):
+            await store.present(K)
+        with pytest.raises(RepositoryReplaced):
+            await store.remove(K)
+    (tmp_path / "r").rmdir()
+    (tmp_path / "away").rename(tmp_path / "r")
+    assert await store.present(K)
+
+
+@trio_test
+async def test_another_repository_under_the_path_is_not_served(tmp_path: Path) -> None:
+    store = store_at(tmp_path / "r")
+    assert (await sent(store, K, CONTENT)).ok
+    shutil.rmtree(tmp_path / "r")
+    make_repository(tmp_path / "r")
+    config = tmp_path / "r/config"
+    config.write_text(config.read_text().replace(HERE, "9" + HERE[1:]))
+    with pytest.raises(RepositoryReplaced, match="another repository"):
+        await store.present(K)
+
+
+@trio_test
+async def test_more_bytes_than_the_key_has_are_never_written(tmp_path: Path) -> None:
+    store = store_at(tmp_path / "r")
+    outcome = await sent(store, K, CONTENT + b"x" * 100_000)
+    assert not outcome.ok
+    assert not os.listdir(tmp_path / "r/annex/tmp")
+    assert (await sent(store, K, CONTENT)).ok
