@@ -1,4 +1,4 @@
-"""What people do every day, with each version of the client, over both ssh servers."""
+"""What people do every day: each version of the client over sshd, the newest over both."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.client import Client, Repo
+from tests.interop.conftest import needed_client
+from tests.support.client import CLIENTS, Client, Repo
 from tests.support.gateway import Gateway
 from tests.support.sshserver import SshServer
 from tests.support.world import World
@@ -38,6 +39,26 @@ class Estate:
 
     def url(self, account: str) -> str:
         return self.server.url(account, self.gateway.repo.path)
+
+
+PAIRS = [("openssh", version) for version in CLIENTS] + [("embedded", CLIENTS[0])]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def pair(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """A kind of ssh server and a version of the client."""
+    kind, version = request.param
+    return kind, version
+
+
+@pytest.fixture(scope="module")
+def server(pair: tuple[str, str], servers: Callable[[str], SshServer]) -> SshServer:
+    return servers(pair[0])
+
+
+@pytest.fixture(scope="module")
+def client(pair: tuple[str, str], world: World) -> Client:
+    return needed_client(pair[1], world)
 
 
 @pytest.fixture(scope="module")

@@ -74,4 +74,5 @@ def test_a_gibibyte_is_never_held(
             session.greet()
             transfer(session, key)
             peaks[name] = session.memory_peak()
+            session.end()
     assert max(peaks.values()) < MOST, peaks

@@ -69,6 +69,21 @@ def kill_session(process: subprocess.Popen[bytes]) -> None:
                 pipe.close()
 
 
+def descendants(pid: int) -> list[int]:
+    """The processes that a process started, and those that they started (Linux)."""
+    parents: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(
+            FileNotFoundError, ProcessLookupError
+        ):  # it just ended
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(stat.parent.name))
+    found = list(parents.get(pid, ()))
+    for child in found:  # grows while it is walked
+        found.extend(parents.get(child, ()))
+    return found
+
+
 def start(
     argv: Sequence[Word],
     *,

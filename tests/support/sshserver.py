@@ -6,9 +6,11 @@ authorized_keys; the client reaches it under the account's name as host name.
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import threading
@@ -17,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.process import Word, kill_session, start
+from tests.support.process import Word, descendants, kill_session, start
 from tests.support.world import World, find
 
 #: How often another port is tried when somebody took the one we had found free.
@@ -202,4 +204,10 @@ def running(
             settings.write(_client_settings(server, accounts))
         yield server
     finally:
+        # sshd gives every connection a session of its own; without this those that a
+        # killed client left behind, and the client's control masters, would live on.
+        connections = descendants(server.process.pid)
         kill_session(server.process)
+        for pid in connections:
+            with contextlib.suppress(ProcessLookupError):  # it ended with the server
+                os.kill(pid, signal.SIGKILL)
