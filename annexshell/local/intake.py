@@ -1,5 +1,5 @@
-"""Receiving one key into a repository: while one piece is written and hashed, the next is
-read (spec 02 §10)."""
+"""Receiving one key into a repository: while one piece is hashed, the next is read and
+written (spec 02 §10)."""
 
 from __future__ import annotations
 
@@ -40,42 +40,34 @@ class LocalIntake:
         return Outcome(False, reason="Verification of content failed")
 
     async def _take(self, payload: Payload) -> None:
+        """Write what comes as it comes, and hash it in large pieces in a thread."""
         length = min(CHUNK, payload.length)
-        filling, writing = (memoryview(bytearray(length)) for _ in range(2))
+        filling, hashing = (memoryview(bytearray(length)) for _ in range(2))
         count = await self._fill(payload, filling)
         while count:
-            filling, writing = writing, filling
-            piece = writing[:count]
+            filling, hashing = hashing, filling
+            piece = hashing[:count]
             if payload.remaining == 0:
-                await trio.to_thread.run_sync(self._intake.write, piece)
+                await trio.to_thread.run_sync(self._intake.hash_bytes, piece)
                 return
-            count = await self._write_and_fill(piece, payload, filling)
+            count = await self._hash_and_fill(piece, payload, filling)
 
     async def _fill(self, payload: Payload, target: memoryview) -> int:
-        return await moving.fill(payload, target) if payload.remaining else 0
+        # Writing goes to the page cache: not worth a thread, and not to be lost by a kill.
+        return await moving.fill(payload, target, self._intake.write_bytes)
 
-    async def _write_and_fill(
+    async def _hash_and_fill(
         self, piece: memoryview, payload: Payload, target: memoryview
     ) -> int:
-        """Write ``piece`` in a thread and read the next meanwhile.
-
-        A failure to write is raised only when the reading is done; the source's failure
-        only when the piece is safely written, so that a resume finds it.
-        """
+        """Hash ``piece`` in a thread and read the next meanwhile."""
         failures: list[Exception] = []
         count = 0
-
-        async def write() -> None:
-            try:
-                await trio.to_thread.run_sync(self._intake.write, piece)
-            except Exception as error:
-                failures.append(error)
-
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(write)
+            nursery.start_soon(trio.to_thread.run_sync, self._intake.hash_bytes, piece)
             try:
                 count = await self._fill(payload, target)
             except Exception as error:
+                # Not to be wrapped into the nursery's group of failures.
                 failures.append(error)
         if failures:
             raise failures[0]

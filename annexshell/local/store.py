@@ -112,10 +112,17 @@ class LocalStore:
         )
         removed = await in_thread(work)
         if removed:
-            # git-annex leaves a log that wrongly says "present" as it is (spec 03 §12.2).
             gone = partial(self._branch.record, key, self.uuid, False)
-            await self._mend(partial(gone, unless=partial(content.present, key)))
+            await self._mend(partial(gone, unless=partial(self._log_is_right, key)))
         return Outcome(removed)
+
+    def _log_is_right(self, key: Key) -> bool:
+        """Whether the log does not say "present" of absent content.
+
+        git-annex leaves it so where there was nothing to remove (spec 03 §12.2).
+        """
+        logged = self.uuid in self._branch.locations(key)
+        return not logged or self._content.present(key)
 
     async def _mend(self, work: Callable[[], bool]) -> bool:
         """Correct the log. What fails here is the log's trouble, not the content's."""

@@ -49,8 +49,14 @@ async def read_small(payload: Payload) -> bytes | None:
     return data
 
 
-async def fill(payload: Payload, target: memoryview) -> int:
+async def fill(
+    payload: Payload,
+    target: memoryview,
+    seen: Callable[[memoryview], object] = lambda piece: None,
+) -> int:
     """Read the next bytes of ``payload`` until ``target`` is full or none remain.
+
+    ``seen`` is given each piece as soon as it is there.
 
     Returns their number. Raises PayloadShort where not one more byte comes: what came
     before the source's early end is handed over first, for a resume.
@@ -60,6 +66,7 @@ async def fill(payload: Payload, target: memoryview) -> int:
         prefix = payload.take_prefix(len(target))
         filled = len(prefix)
         target[:filled] = prefix
+        seen(target[:filled])
     while filled < len(target) and payload.remaining:
         wanted = target[filled : filled + payload.remaining]
         count = await _read(payload, wanted)
@@ -68,6 +75,7 @@ async def fill(payload: Payload, target: memoryview) -> int:
         if count == 0:
             raise PayloadShort(name=payload.source, missing=payload.remaining)
         payload.moved(count)
+        seen(wanted[:count])
         filled += count
     return filled
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from annexshell.errors import RepositoryReplaced
+from annexshell.errors import PayloadShort, RepositoryReplaced
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
@@ -101,4 +101,25 @@ async def test_more_bytes_than_the_key_has_are_never_written(tmp_path: Path) -> 
     outcome = await sent(store, K, CONTENT + b"x" * 100_000)
     assert not outcome.ok
     assert not os.listdir(tmp_path / "r/annex/tmp")
+    assert (await sent(store, K, CONTENT)).ok
+
+
+@trio_test
+async def test_a_key_that_never_was_here_gets_no_log(tmp_path: Path) -> None:
+    """Else every fsck would complain of a key without copies."""
+    store = store_at(tmp_path / "r")
+    assert (await store.remove(K)).ok
+    assert not Path(tmp_path, "r/annex/journal").exists() or not os.listdir(
+        tmp_path / "r/annex/journal"
+    )
+
+
+@trio_test
+async def test_every_byte_that_came_can_be_resumed(tmp_path: Path) -> None:
+    store = store_at(tmp_path / "r")
+    with pytest.raises(PayloadShort):
+        await sent(store, K, CONTENT[:5], promised=len(CONTENT))
+    async with store.put(K, b"") as intake:
+        assert not isinstance(intake, AlreadyHave)
+        assert intake.offset == 5
     assert (await sent(store, K, CONTENT)).ok
