@@ -63,8 +63,8 @@ clients: .venv-old/.ready .cache/debian/.ready
 	@mkdir -p .cache/debian && { contrib/fetch-debian-client .cache/debian $(DEBIAN_DEB) && touch $@; } \
 	  || echo "make: Debian's git-annex could not be fetched; its tests will be skipped" >&2
 
-# For use: into a virtual environment of its own below PREFIX, with the two programs linked
-# into PREFIX/bin. PREFIX is /usr/local for root and ~/.local for everybody else. Nothing of
+# For use: into a virtual environment of its own below PREFIX, with the two programs in
+# PREFIX/bin. PREFIX is /usr/local for root and ~/.local for everybody else. Nothing of
 # the system's Python is touched; make install PREFIX=... again replaces it.
 PREFIX ?= $(shell if [ "$$(id -u)" = 0 ]; then echo /usr/local; else echo "$$HOME/.local"; fi)
 LIBDIR := $(PREFIX)/lib/annexshell
@@ -74,8 +74,7 @@ install:
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "make: $(PYTHON) cannot create virtual environments: on Debian and Ubuntu run apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv --clear "$(LIBDIR)"
 	"$(LIBDIR)/bin/python" -m pip install --quiet '.[admin]'
-	mkdir -p "$(PREFIX)/bin"
-	ln -sf "$(LIBDIR)/bin/annexshell" "$(LIBDIR)/bin/annexshell-admin" "$(PREFIX)/bin/"
+	"$(LIBDIR)/bin/python" contrib/launchers.py "$(PREFIX)/bin"
 	@echo "installed $(PREFIX)/bin/annexshell and $(PREFIX)/bin/annexshell-admin"
 
 clean:
