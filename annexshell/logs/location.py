@@ -6,7 +6,6 @@ clock the first one in the file does.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -45,9 +44,8 @@ def location_path(key: Key, *, one_level: bool = False) -> bytes:
 
     ``one_level`` is annex.tune.branchhash1. Chunks share the directory of their whole.
     """
-    text = key.without_chunk().text
-    digest = hashlib.md5(text, usedforsecurity=False).hexdigest().encode()
-    directory = digest[:3] if one_level else digest[:3] + b"/" + digest[3:6]
+    digits = key.digest[:3].hex().encode()
+    directory = digits[:3] if one_level else digits[:3] + b"/" + digits[3:]
     return b"%b/%b.log" % (directory, key.file_name)
 
 

@@ -6,6 +6,7 @@ The grammar is strict on purpose, and what comes in is canonicalised: only the t
 
 from __future__ import annotations
 
+import hashlib
 import re
 from functools import cached_property
 
@@ -97,7 +98,14 @@ class Key:
 
     def without_chunk(self) -> Key:
         """The key this is a chunk of; hash directories are made from it (spec 02 §4.4)."""
+        if self.chunk_size is None and self.chunk_number is None:
+            return self
         return attrs.evolve(self, chunk_size=None, chunk_number=None)
+
+    @cached_property
+    def digest(self) -> bytes:
+        """The MD5 that spreads keys over directories (spec 02 §4.4, spec 03 §2.1)."""
+        return hashlib.md5(self.without_chunk().text, usedforsecurity=False).digest()
 
     def __str__(self) -> str:
         return self.text.decode("utf-8", "backslashreplace")

@@ -29,10 +29,12 @@ class Message:
         cls.fields = tuple(cls.__dict__.get("__annotations__", ()))
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        given = dict(zip(self.fields, values, strict=False)) | named
-        missing = [f for f in self.fields if f not in given and not hasattr(self, f)]
-        if missing or len(values) > len(self.fields) or given.keys() - set(self.fields):
-            raise TypeError(f"{type(self).__name__} takes {self.fields}")
+        given = dict(zip(self.fields, values, strict=False))
+        if named or len(given) != len(self.fields) or len(values) != len(given):
+            given |= named
+            unset = (f for f in self.fields if f not in given and not hasattr(self, f))
+            if any(unset) or len(given) != len(values) + len(named):
+                raise TypeError(f"{type(self).__name__} takes {self.fields}")
         self.__dict__.update(given)
 
     def values(self) -> tuple[Any, ...]:

@@ -110,11 +110,16 @@ def storage(action: str, where: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise StorageFailed(
-            action=action,
-            where=error.filename or where,
-            detail=error.strerror or error,
-        ) from error
+        raise failed(action, where, error) from error
+
+
+def failed(action: str, where: str, error: OSError) -> StorageFailed:
+    """What to say of an error of the operating system's."""
+    return StorageFailed(
+        action=action,
+        where=error.filename or where,
+        detail=error.strerror or error,
+    )
 
 
 def unlink_quietly(path: str) -> None:

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from annexshell.model.key import Key
-from annexshell.repository.annex import Annex, storage
+from annexshell.repository.annex import Annex, failed, storage
 from annexshell.repository.hashing import Verifier
 from annexshell.repository.keysdb import Identity, inode_caches, inodes_changed
 from annexshell.repository.paths import ObjectPlace
@@ -172,13 +172,12 @@ class OpenObject:
 
 def status_of(path: str) -> os.stat_result | None:
     """lstat, or None if nothing is there. Raises StorageFailed if that cannot be told."""
-    with storage("looking for content", path):
-        try:
-            return os.lstat(path)
-        except OSError as error:
-            if error.errno in _ABSENT:
-                return None
-            raise
+    try:
+        return os.lstat(path)
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return None
+        raise failed("looking for content", path, error) from error
 
 
 def digest_range(fd: int, verifier: Verifier, end: int) -> None:

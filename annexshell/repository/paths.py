@@ -6,7 +6,6 @@ the way there and back.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from typing import NamedTuple
 
@@ -24,12 +23,11 @@ MIXED = "mixed"
 
 def hash_directories(key: Key, scheme: str, levels: int = 2) -> str:
     """The directories that spread keys out: ``f87/4d5`` or ``pX/ZJ`` (spec 02 §4.4)."""
-    text = key.without_chunk().text
-    digest = hashlib.md5(text, usedforsecurity=False)
     if scheme == LOWER:
-        parts = [digest.hexdigest()[:3], digest.hexdigest()[3:6]]
+        digits = key.digest[:3].hex()
+        parts = [digits[:3], digits[3:]]
     else:
-        word = int.from_bytes(digest.digest()[:4], "little")
+        word = int.from_bytes(key.digest[:4], "little")
         c = [_MIXED[(word >> 6 * i) & 31] for i in range(4)]
         parts = [c[1] + c[0], c[3] + c[2]]
     return "/".join(parts[:levels])

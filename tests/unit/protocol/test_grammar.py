@@ -99,3 +99,23 @@ def test_an_error_text_stays_one_line_of_bounded_length() -> None:
 
 def test_every_message_has_a_form() -> None:
     assert set(FORMS) == set(m.Message.__subclasses__())
+
+
+def test_messages_are_values() -> None:
+    assert m.Get(0, b"f", K) == m.Get(offset=0, name=b"f", key=K)
+    assert hash(m.Success()) == hash(m.Success()) and m.Success() != m.Failure()
+    assert m.Error() == m.Error(b"") == m.Error(text=b"") != m.Error(b"x")
+    assert repr(m.Data(3)) == "Data(length=3)"
+    with pytest.raises(AttributeError):
+        m.Data(3).length = 4  # type: ignore[misc]  # what the test is about
+
+
+@pytest.mark.parametrize(
+    "values, named",
+    [((), {}), ((1, 2), {}), ((), {"size": 1}), ((1,), {"length": 1})],
+)
+def test_a_message_is_made_of_its_own_fields(
+    values: tuple[int, ...], named: dict[str, int]
+) -> None:
+    with pytest.raises(TypeError):
+        m.Data(*values, **named)
