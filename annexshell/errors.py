@@ -117,6 +117,15 @@ class NotARepository(ShellError):
     text = "not a git repository ({path}): check the path in the remote's url"
 
 
+class NestedRepository(NotARepository):
+    """It may have been pushed there, with hooks and config of the client's choice."""
+
+    text = (
+        "not served, because it lies inside another git repository and may have come with"
+        " a push ({path}): move it to a place of its own"
+    )
+
+
 class ConfigUnreadable(ShellError):
     text = (
         "failed to read git config of git repository in {host} on {path}; perhaps this"

@@ -1,8 +1,8 @@
 """Hand-over to git for cloning, fetching and pushing (spec 01 §1.7).
 
 Only git's three services are run, never anything else that git-shell might offer. Their one
-argument is taken apart by git's own quoting rules; under a confinement git is given the
-git directory that was checked, so that it has nothing left to search or to follow.
+argument is taken apart by git's own quoting rules, and git is given the git directory that
+was found and checked, so that it has nothing left to search or to follow.
 """
 
 from __future__ import annotations
@@ -46,18 +46,28 @@ def pass_through(
     Raises OnlyAllowedTo, OnlyAllowedUnknown, BlockedBy, NotGitCommand, NoSuchRepository,
     NotARepository, and what ``execute`` raises.
     """
-    restrictions, home = surroundings.restrictions, surroundings.home
+    restrictions = surroundings.restrictions
     service = read_service(words)
-    if restrictions.confined:
-        if service is None:
-            raise OnlyAllowedUnknown(allowed=allowed_text(restrictions))
-        path = confine(restrictions, service.path, lambda text: resolve(text, home))
-        service = service._replace(path=find_git_dir(without_git(path)))
-    if restrictions.limited:
+    if service is None and restrictions.confined:
+        raise OnlyAllowedUnknown(allowed=allowed_text(restrictions))
+    if restrictions.limited and not restrictions.confined:
         raise BlockedBy(variable=LIMITED)
     if service is None:
         raise NotGitCommand(command=" ".join(words))
+    service = service._replace(path=_git_dir(service.path, surroundings))
+    if restrictions.limited:
+        raise BlockedBy(variable=LIMITED)
     return execute(service)
+
+
+def _git_dir(asked: str, surroundings: Surroundings) -> str:
+    """The git directory that ``asked`` leads to.
+
+    Left to itself git would also serve what a client pushed into a work tree.
+    """
+    home = surroundings.home
+    path = confine(surroundings.restrictions, asked, lambda text: resolve(text, home))
+    return find_git_dir(without_git(path))
 
 
 def read_service(words: Sequence[str]) -> Service | None:

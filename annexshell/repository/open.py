@@ -12,6 +12,7 @@ import os
 
 from annexshell.errors import (
     ConfigUnreadable,
+    NestedRepository,
     NoSuchRepository,
     NotARepository,
     Unsupported,
@@ -19,7 +20,10 @@ from annexshell.errors import (
 from annexshell.model.ids import UUID
 from annexshell.model.record import NamedTuple
 from annexshell.repository.config import GitConfig, read_config
-from annexshell.repository.gitprocess import GitFailed
+from annexshell.repository.gitprocess import GitFailed, git_output
+
+_OWN_PARTS = frozenset(("modules", "worktrees"))
+"""Where git itself keeps other git directories in one; no push can write there."""
 
 
 class Repository(NamedTuple):
@@ -112,7 +116,8 @@ def open_repository(path: str) -> Repository:
 def find_git_dir(path: str) -> str:
     """The real path of the git directory of the repository whose top is ``path``.
 
-    Raises NotARepository.
+    Raises NotARepository, also where ``path`` is not a real path any more: a push can
+    put a symlink in place of a directory of a work tree after it was checked.
     """
     inside = os.path.join(path, ".git")
     if os.path.isfile(inside):
@@ -121,9 +126,40 @@ def find_git_dir(path: str) -> str:
         found = os.path.realpath(inside)
     else:
         found = path
-    if not _is_git_dir(found):
+    if not _is_git_dir(found) or os.path.realpath(path) != path:
         raise NotARepository(path=path)
+    if found == path:
+        _refuse_planted(path)
     return found
+
+
+def _refuse_planted(path: str) -> None:
+    """Raise NestedRepository if a push to another repository can have made this one.
+
+    The files of a git directory can be pushed to a repository whose work tree is updated,
+    and among them hooks and config, or a ``commondir`` that leads anywhere. Refs can be
+    named like them. Only ``.git`` itself cannot be pushed, so what is found through that
+    is safe, and so is what no repository around it knows of.
+    """
+    around, child = os.path.split(path)
+    while child:
+        if child not in _OWN_PARTS and _is_git_dir(around):
+            raise NestedRepository(path=path)
+        if os.path.lexists(os.path.join(around, ".git")) and _tracks(around, path):
+            raise NestedRepository(path=path)
+        around, child = os.path.split(around)
+
+
+def _tracks(top: str, path: str) -> bool:
+    """Whether the index of the repository at ``top`` has anything at or below ``path``."""
+    spec = ":(top,literal)" + os.path.relpath(path, top)
+    # Whoever owns that repository is not to have a program of theirs run by us.
+    words = ("ls-files", "-z", "--cached", "--", spec)
+    try:
+        return bool(git_output(f"{top}/.git", "-c", "core.fsmonitor=false", *words))
+    except GitFailed:
+        # What cannot be read cannot be trusted; a .git that git does not know is none.
+        return _is_git_dir(os.path.join(top, ".git"))
 
 
 def _follow(pointer: str) -> str:

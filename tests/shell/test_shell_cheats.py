@@ -192,3 +192,71 @@ def test_restrictions_are_not_inherited(world: Path, tmp_path: Path) -> None:
     seen = (tmp_path / "env").read_text()
     assert "PATH=" in seen
     assert "GIT_ANNEX_SHELL_" not in seen and "ANNEXSHELL_" not in seen
+
+
+def plant(place: Path, proof: Path, commondir: Path | None = None) -> None:
+    """What a client can put into a tree: a git directory with a hook of its own."""
+    (place / "hooks").mkdir(parents=True)
+    for part in ("objects", "refs"):
+        (place / part).mkdir()
+        (place / part / ".kept").write_text("")
+    (place / "HEAD").write_text("ref: refs/heads/main\n")
+    settings = f"[annex]\n\tuuid = {OTHER}\n\tversion = 10\n"
+    (place / "config").write_text(f"[core]\n\tbare = true\n{settings}")
+    (place / "hooks" / "post-receive").write_text(f"#!/bin/sh\ntouch {proof}\n")
+    (place / "hooks" / "post-receive").chmod(0o755)
+    if commondir is not None:
+        (place / "commondir").write_text(f"{commondir}\n")
+
+
+@pytest.mark.parametrize("confined", [False, True])
+class TestPushingAGitDirectory:
+    """Into a work tree, or among the refs: it would bring its own hooks and config."""
+
+    def ask(self, world: Path, confined: bool, command: str, path: Path) -> Done:
+        below = {"ANNEXSHELL_DIRECTORY_BELOW": str(world / "p")} if confined else {}
+        env = environment(world / "home", **below)
+        return run_shell("-c", f"{command} '{path}'", env=env, stdin=b"0000")
+
+    def refuses(self, world: Path, confined: bool, path: Path) -> None:
+        done = self.ask(world, confined, "git-annex-shell 'configlist'", path)
+        assert done.stdout == b"annex.uuid=\ncore.gcrypt-id=\n"
+        for service in ("git-upload-pack", "git-receive-pack"):
+            assert is_refused(self.ask(world, confined, service, path))
+        done = self.ask(world, confined, "git-annex-shell 'p2pstdio'", path)
+        assert is_refused(done)
+        assert b"inside another git repository" in done.stderr
+
+    @pytest.mark.parametrize("place", ["evil", "a/evil", "modules/evil"])
+    def test_into_a_work_tree(self, world: Path, confined: bool, place: str) -> None:
+        repository = world / "p" / "r"
+        plant(repository / place, world / "pwned")
+        plant(repository / "modules" / "x", world / "pwned", world / "q/r")
+        git("-C", repository, "add", "-f", ".")
+        self.refuses(world, confined, repository / place)
+        self.refuses(world, confined, repository / "modules" / "x")
+
+    def test_over_the_top_of_a_work_tree(self, world: Path, confined: bool) -> None:
+        repository = world / "p" / "r"
+        plant(repository / "evil", world / "pwned")
+        for part in (repository / "evil").iterdir():
+            part.rename(repository / part.name)
+        plant(repository / "worktrees" / "x", world / "pwned")
+        git("-C", repository, "add", "-f", ".")
+        self.refuses(world, confined, repository / "worktrees" / "x")
+
+    def test_as_refs(self, world: Path, confined: bool) -> None:
+        repository = world / "p" / "r"
+        git("-C", repository, "commit", "-q", "--allow-empty", "-m", "first")
+        for ref in ("HEAD", "objects/x", "refs/x"):
+            git("-C", repository, "update-ref", f"refs/heads/{ref}", "HEAD")
+        self.refuses(world, confined, repository / ".git" / "refs" / "heads")
+
+    def test_what_no_repository_around_knows_is_served(
+        self, world: Path, confined: bool
+    ) -> None:
+        inner = make_annex(world / "p" / "r" / "inner.git")
+        (world / "p" / ".git").mkdir()
+        done = self.ask(world, confined, "git-annex-shell 'configlist'", inner)
+        assert done.stdout.startswith(f"annex.uuid={UUID_HERE}\n".encode())
+        assert self.ask(world, confined, "git-upload-pack", inner).returncode == 0

@@ -127,6 +127,22 @@ def test_a_subdirectory_is_no_repository(top: Path) -> None:
             found(path / inside)
 
 
+def test_a_symlink_put_in_place_after_the_check_is_not_followed(top: Path) -> None:
+    for outside in (
+        make_annex(top / "out" / "tree", bare=False),
+        make_annex(top / "out" / "bare"),
+    ):
+        (top / "in").mkdir()
+        (top / "in" / outside.name).mkdir()
+        checked = locate(str(top / "in" / outside.name), "/nonexistent")
+        (top / "in" / outside.name).rmdir()
+        (top / "in").rmdir()
+        (top / "in").symlink_to("out")
+        with pytest.raises(NotARepository):
+            open_repository(checked)
+        (top / "in").unlink()
+
+
 def test_a_plain_directory_is_no_repository(top: Path) -> None:
     with pytest.raises(NotARepository):
         found(top)
