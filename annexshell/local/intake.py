@@ -30,6 +30,7 @@ class LocalIntake:
         size = self._intake.key.size
         if size is not None and self.offset + payload.length > size:
             return Outcome(False, reason="more bytes were sent than the key has")
+        self._intake.expect(payload.length)
         if self.offset:
             await trio.to_thread.run_sync(self._intake.prehash)
         await self._take(payload)

@@ -23,7 +23,7 @@ from annexshell.repository.hashing import Verifier, is_verifiable
 from annexshell.repository.objects import Objects, digest_range
 from annexshell.repository.partial import Partial
 from annexshell.repository.placing import Placing, Record, check_acceptable
-from annexshell.repository.space import check_space
+from annexshell.repository.space import check_room, check_space
 from annexshell.repository.transfers import Transfer, begin_download
 
 
@@ -63,7 +63,7 @@ def _start(annex: Annex, key: Key, transfer: Transfer, placing: Placing) -> Inta
         partial.forget_if_empty()
         partial.close()
         raise
-    return Intake(key, transfer, partial, placing)
+    return Intake(annex, key, transfer, partial, placing)
 
 
 def _open_partial(annex: Annex, key: Key) -> Partial:
@@ -80,9 +80,15 @@ class Intake:
     """One reception. Not thread safe, except that hashing may run beside writing."""
 
     def __init__(
-        self, key: Key, transfer: Transfer, partial: Partial, placing: Placing
+        self,
+        annex: Annex,
+        key: Key,
+        transfer: Transfer,
+        partial: Partial,
+        placing: Placing,
     ) -> None:
         self.key = key
+        self._annex = annex
         self.offset = partial.size()
         """Bytes that were here before; the sender goes on from there."""
         self.written = self.offset
@@ -102,13 +108,25 @@ class Intake:
         """Bytes covered by the digest so far."""
         return self._verifier.count
 
+    def expect(self, length: int) -> None:
+        """The sender says that ``length`` more bytes come.
+
+        A key that has a size had its space checked before. Raises NotEnoughSpace and
+        StorageFailed.
+        """
+        if self.key.size is None:
+            check_room(self._annex, length)
+
     def prehash(self) -> None:
         """Hash what is in the file and was not hashed yet. Raises StorageFailed."""
         with storage("reading the temporary file", self._partial.path):
             digest_range(self._partial.fd, self._verifier, self.written)
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
-        """The next bytes of the content. Raises StorageFailed; what fits is kept."""
+        """The next bytes of the content; what fits is kept.
+
+        Raises StorageFailed and, for a key without a size, NotEnoughSpace.
+        """
         at_end = self.hashed == self.written
         self.write_bytes(chunk)
         if at_end:
@@ -117,6 +135,7 @@ class Intake:
     def write_bytes(self, chunk: bytes | bytearray | memoryview) -> None:
         """Write only; `hash_bytes`, `prehash` or `finish` hashes them later."""
         rest = memoryview(chunk)
+        self.expect(len(rest))
         with storage("writing content", self._partial.path):
             while rest:
                 count = self._partial.append(rest)

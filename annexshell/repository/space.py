@@ -27,18 +27,32 @@ def check_space(annex: Annex, key: Key, already: int) -> None:
             for other in running_downloads(annex)
             if other.key != key
         )
-        disk = os.statvfs(directory)
-    free = disk.f_bavail * disk.f_frsize
-    size = 1 if key.size is None else key.size
+        _require(annex, (1 if key.size is None else key.size) + pending - already)
+
+
+def check_room(annex: Annex, wanted: int) -> None:
+    """Refuse ``wanted`` more bytes of a key that does not say its size.
+
+    Asked before each piece too: who sends such keys may send as many as they like, side
+    by side. Raises NotEnoughSpace and StorageFailed.
+    """
+    with storage("checking free space", annex.paths.annex_dir):
+        _require(annex, wanted)
+
+
+def _require(annex: Annex, wanted: int) -> None:
+    directory = annex.paths.annex_dir
+    disk = os.statvfs(directory)
     reserve = annex.config.size("annex.diskreserve", _RESERVE)
-    missing = size + reserve + pending - free - already
+    missing = wanted + reserve - disk.f_bavail * disk.f_frsize
     if missing > 0:
         raise NotEnoughSpace(missing=roughly(missing), where=directory)
 
 
 def roughly(count: int) -> str:
     """A number of bytes for a person: ``99.92 TB``."""
-    unit = 0
+    # More than a float holds would not be read differently.
+    count, unit = min(count, 10**30), 0
     while count >= 1000 ** (unit + 1) and unit + 1 < len(_UNITS):
         unit += 1
     value = count / 1000 ** unit if unit else float(count)

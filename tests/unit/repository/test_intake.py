@@ -430,6 +430,27 @@ def test_other_receptions_need_space_too(tmp_path: Path) -> None:
     begin(Content(repository), second).close()
 
 
+def test_the_reserve_is_kept_by_keys_without_a_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = make_repository(tmp_path / "r", annex_diskreserve="0")
+    disk = os.statvfs(repository.annex_dir)
+    free = disk.f_bavail * disk.f_frsize
+    key = Key.parse(b"URL--http://example.com/")
+    with begin(Content(repository), key) as intake:
+        intake.expect(6)
+        for length in (free * 2, 10**4000):
+            with pytest.raises(NotEnoughSpace):
+                intake.expect(length)
+        intake.write(HELLO)
+        # Meanwhile somebody else filled the disk.
+        full = os.statvfs_result((*disk[:3], 0, 0, *disk[5:]))
+        monkeypatch.setattr(os, "statvfs", lambda path: full)
+        with pytest.raises(NotEnoughSpace):
+            intake.write(HELLO)
+        assert intake.written == len(HELLO)
+
+
 def test_insecure_hashes_are_refused(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "r", annex_securehashesonly="true")
     key = Key.parse(b"MD5-s6--b1946ac92492d2347c6235b4d2611184")
