@@ -82,7 +82,8 @@ class Server(asyncssh.SSHServer):
             return
         try:
             await run_child(session, command, self._environment(entry, session))
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # A ValueError is a NUL, or text the locale cannot spell, in what was asked.
             self._settings.log(f"the command cannot be run: {error}")
             session.channel.exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
 import shutil
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import asyncssh
 import attrs
 import pytest
 
@@ -134,6 +136,30 @@ def test_the_forced_command_runs_and_the_clients_words_are_data(
     assert "GIT_PROTOCOL=version=2" in lines
     assert any(x.startswith("SSH_CONNECTION=127.0.0.1 ") for x in lines)
     assert not any("LEAKED" in x for x in lines)
+
+
+@pytest.mark.parametrize("where", ["command", "GIT_PROTOCOL"])
+def test_a_nul_from_the_client_ends_its_request(server: Running, where: str) -> None:
+    """OpenSSH's client cannot send one; nobody would ever have been answered."""
+
+    async def ask() -> int | None:
+        async with asyncssh.connect(
+            "127.0.0.1",
+            server.port,
+            known_hosts=None,
+            client_keys=[str(server.top / "cat")],
+            config=[],
+        ) as connection:
+            done = await connection.run(
+                "a\0b" if where == "command" else "a",
+                env={"GIT_PROTOCOL": "a\0b"} if where != "command" else {},
+                stdin=asyncssh.DEVNULL,
+                timeout=60,
+            )
+            return done.exit_status
+
+    assert asyncio.run(ask()) == 1
+    assert "Traceback" not in (server.top / "log").read_text()
 
 
 def test_without_words_there_is_no_original_command(server: Running) -> None:
