@@ -38,6 +38,7 @@ _FOR_GOOD = frozenset(
 
 def main() -> int:
     """The console entry point; the result is the exit status (spec 01 §1, §2)."""
+    complete_stdio()
     surroundings = take_surroundings(os.environ)
     try:
         asked = understand(sys.argv[1:], COMMANDS)
@@ -60,6 +61,18 @@ def main() -> int:
         return failure.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def complete_stdio() -> None:
+    """Open what is closed of stdin, stdout and stderr, on /dev/null.
+
+    A file opened later would get the number, and protocol or complaints its contents.
+    """
+    fd = os.open(os.devnull, os.O_RDWR)
+    while fd <= 2:
+        os.set_inheritable(fd, True)
+        fd = os.open(os.devnull, os.O_RDWR)
+    os.close(fd)
 
 
 def complain(error: AnnexshellError) -> None:

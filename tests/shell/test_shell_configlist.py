@@ -134,3 +134,25 @@ def test_the_vector_clock_of_the_environment_is_used(home: Path) -> None:
     uuid = uuid_of(autoinit(home, GIT_ANNEX_VECTOR_CLOCK="42s"))
     log = (home / "new" / "annex" / "journal" / "uuid.log").read_bytes()
     assert log.startswith(uuid) and log.endswith(b" timestamp=42s\n")
+
+
+@pytest.mark.parametrize("closed", [(0,), (1,), (2,), (0, 1, 2)])
+def test_closed_standard_streams_are_not_taken_by_files(
+    tmp_path: Path, closed: tuple[int, ...]
+) -> None:
+    """What is written to them must not land in a file that got the number."""
+    home = tmp_path.resolve()
+    write_identity(home)
+    git("init", "-q", "--bare", home / "r.git")
+    start = (
+        f"import os, sys\nfor fd in {closed}: os.close(fd)\n"
+        "from annexshell.cli.shell import main\n"
+        "code = main()\n"
+        "names = [os.readlink(f'/proc/self/fd/{fd}') for fd in " + f"{closed}]\n"
+        "os._exit(code if set(names) == {'/dev/null'} else 99)"
+    )
+    words = ("configlist", str(home / "r.git"), "--", "autoinit=1", "--")
+    done = run_shell(*words, env=environment(home), start=start)
+    assert done.returncode == 0
+    assert git("-C", home / "r.git", "config", "annex.version") == "10\n"
+    assert git("-C", home / "r.git", "fsck", "--strict") == ""
