@@ -127,14 +127,15 @@ def _with_options(
     key: asyncssh.SSHKey, options: list[tuple[str, str | None]]
 ) -> AuthorizedKey:
     once: dict[str, str] = {}
-    environment: list[tuple[str, str]] = []
+    environment: dict[str, str] = {}
     for name, value in options:
         if name in _HARMLESS and value is None:
             continue
         if name not in ("command", "environment", "from") or value is None:
             raise BadLine(f"the option {name} is not supported in this form")
         if name == "environment":
-            environment.append(_variable(value))
+            # As in sshd the first one counts: a second may not undo a restriction.
+            environment.setdefault(*_variable(value))
         elif name in once:
             raise BadLine(f"the option {name} is given twice")
         else:
@@ -142,7 +143,7 @@ def _with_options(
     origins = once.get("from")
     if origins is not None:
         _check_origins(key, origins)
-    return AuthorizedKey(key, once.get("command"), tuple(environment), origins)
+    return AuthorizedKey(key, once.get("command"), tuple(environment.items()), origins)
 
 
 def _check_origins(key: asyncssh.SSHKey, origins: str) -> None:

@@ -55,6 +55,13 @@ def test_an_environment_of_several_variables() -> None:
     assert found.environment == (("A", "1"), ("B_2", "x=y"))
 
 
+def test_the_first_value_of_a_variable_counts() -> None:
+    """As in sshd, so that a restriction does not depend on who reads the file."""
+    options = 'environment="GIT_ANNEX_SHELL_READONLY=1"'
+    key = only(f'{options},environment="GIT_ANNEX_SHELL_READONLY="')
+    assert key.environment == (("GIT_ANNEX_SHELL_READONLY", "1"),)
+
+
 @pytest.mark.parametrize(
     ("origins", "address", "accepted"),
     [
