@@ -40,6 +40,9 @@ log = logging.getLogger("annexshell.remotes")
 RETENTION = 600
 """Seconds a locker may rely on its lock, whatever becomes of it (spec 01 §5.4)."""
 
+_MOST_ABANDONED = 4
+"""Each keeps a connection open, and a process at both of its ends."""
+
 
 @attrs.define
 class _Abandoned:
@@ -206,6 +209,10 @@ class PeerStore:
 
     @asynccontextmanager
     async def lock(self, key: Key) -> AsyncIterator[HeldLock | None]:
+        await self._forget_expired()
+        if len(self._abandoned) >= _MOST_ABANDONED:
+            detail = "too many locks were not given back with UNLOCKCONTENT"
+            raise PeerFailed(name=self.name, detail=detail)
         channel, answer = await self._ask(m.LockContent(key))
         if not isinstance(_unless_error(answer), m.Success):
             yield None
@@ -217,6 +224,12 @@ class PeerStore:
             yield _PeerLock(channel, self.name)
         finally:
             await self._after_lock(channel, until)
+
+    async def _forget_expired(self) -> None:
+        now = time.monotonic()
+        for lock in [lock for lock in self._abandoned if lock.until <= now]:
+            self._abandoned.remove(lock)
+            await lock.channel.link.aclose()
 
     async def _after_lock(self, channel: Channel, until: float) -> None:
         if channel.talk.state is State.LOCKED:

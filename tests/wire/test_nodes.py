@@ -431,3 +431,25 @@ def test_a_lock_of_a_dead_client_keeps_its_link_to_the_node() -> None:
             nursery.cancel_scope.cancel()
 
     play(serve, V4 + ">> LOCKCONTENT {K}\n<< SUCCESS\n>> EOF", **WORDS)
+
+
+def test_locks_that_are_not_given_back_keep_only_a_few_links() -> None:
+    """Each is a process here and at the node, and any client may lock."""
+    lock = V4 + ">> LOCKCONTENT {K}\n<< SUCCESS\n>> EOF"
+    told = "too many locks were not given back with UNLOCKCONTENT"
+
+    async def serve(link: Link) -> None:
+        async with trio.open_nursery() as nursery:
+            nodes = Nodes(nursery, [steps_of(lock, WORDS) for _ in range(9)])
+            peer = PeerStore("node", X, nodes.connect)
+            store = ProxiedStore(peer, X, MemoryLocations())
+            negotiate = Negotiation(peer).version
+            session = Session(Channel(link, Role.SERVER), store, allow, negotiate)
+            await converse(session, X)
+            assert len(nodes.scripts) == 9 - 4
+            nursery.cancel_scope.cancel()
+
+    again = ">> LOCKCONTENT {K}\n<< SUCCESS\n>> x\n<< ERROR expected UNLOCKCONTENT\n"
+    refused = f">> LOCKCONTENT {{K}}\n<< ERROR node failed: {told}\n"
+    greeting = "<< AUTH-SUCCESS {X}\n>> VERSION 4\n<< VERSION 4\n"
+    play(serve, greeting + again * 4 + refused * 2 + ">> EOF", **WORDS)
