@@ -11,6 +11,7 @@ import os
 from annexshell.repository.config import GitConfig
 
 _STDERR = 2
+_VARIABLE = "annexshell_path"
 
 
 class Hooks:
@@ -57,12 +58,26 @@ def _find(git_dir: str, config: GitConfig, name: str, mark: str) -> _Command | N
 def _run(found: _Command | None, path: str) -> None:
     if found is None:
         return
-    import shlex
     import subprocess
 
     command, mark = found
     if mark is None:
         argv = [command, path]
     else:
-        argv = ["sh", "-c", command.replace(mark, shlex.quote(path))]
+        argv = ["sh", "-c", *_with_path(command, mark, path)]
     subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=_STDERR, check=False)
+
+
+def _with_path(command: str, mark: str, path: str) -> list[str]:
+    """The script for ``sh -c`` and its arguments.
+
+    A key's name, which a client chooses, is part of the path. Quoting it would not do: a
+    mark that stands in quotes itself, as in ``logger "froze %path"``, would undo that. So
+    a path with any character special to a shell is only ever a variable's value.
+    """
+    import shlex
+
+    if shlex.quote(path) == path:
+        return [command.replace(mark, path)]
+    script = f"{_VARIABLE}=$1; export {_VARIABLE}; shift\n"
+    return [script + command.replace(mark, f'"${{{_VARIABLE}}}"'), "sh", path]
