@@ -124,7 +124,9 @@ class Git:
 
     def _create(self, ref: str, new: ObjectId) -> str | None:
         # libgit2 looks whether a ref exists before it takes the ref's lock; git after.
-        command = ["git", "-c", "safe.directory=*", "--git-dir", self._where]
+        # libgit2 runs no hooks, so git runs none here either: they may be another user's.
+        safe = ["-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}"]
+        command = ["git", *safe, "--git-dir", self._where]
         done = subprocess.run(
             [*command, "update-ref", ref, new, _NONE],
             stdin=subprocess.DEVNULL,

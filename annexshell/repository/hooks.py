@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 
 from annexshell.repository.config import GitConfig
+from annexshell.repository.ownership import may_run_programs_of
 
 _STDERR = 2
 _VARIABLE = "annexshell_path"
@@ -49,10 +50,11 @@ _Command = tuple[str, str | None]
 
 def _find(git_dir: str, config: GitConfig, name: str, mark: str) -> _Command | None:
     script = f"{git_dir}/hooks/{name}-annex"
-    if os.access(script, os.X_OK):
-        return script, None
     command = config.get(f"annex.{name}-command")
-    return (command, mark) if command else None
+    found: _Command | None = (command, mark) if command else None
+    if os.access(script, os.X_OK):
+        found = script, None
+    return found if found and may_run_programs_of(git_dir) else None
 
 
 def _run(found: _Command | None, path: str) -> None:

@@ -13,6 +13,7 @@ import subprocess
 
 from annexshell.repository.git import Person
 from annexshell.repository.open import Repository
+from annexshell.repository.ownership import may_run_programs_of
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def tell_updated(repository: Repository) -> None:
 
 def _run(repository: Repository, setting: str, hook: str, *, capture: bool) -> bytes:
     command = _command(repository, setting, hook)
-    if command is None:
+    if command is None or not may_run_programs_of(repository.common_dir):
         return b""
     try:
         done = subprocess.run(
