@@ -125,9 +125,12 @@ def load_keys(settings: Settings) -> list[AuthorizedKey]:
 def host_key(path: str) -> asyncssh.SSHKey:
     """The private key at ``path``, which is made if it does not exist.
 
-    Raises OSError and asyncssh.KeyImportError.
+    Raises OSError and asyncssh.KeyImportError, also for a key that others may read: they
+    could pass for this server. sshd refuses such a key too.
     """
     try:
+        if os.stat(path).st_mode & 0o077:
+            raise asyncssh.KeyImportError("others may read it; run chmod 600 on it")
         return asyncssh.read_private_key(path)
     except FileNotFoundError:
         key = asyncssh.generate_private_key("ssh-ed25519")

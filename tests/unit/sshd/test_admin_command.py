@@ -42,9 +42,20 @@ def test_a_bad_host_key_is_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "hk").write_text("no key")
+    (tmp_path / "hk").chmod(0o600)
     files = ["--host-key", f"{tmp_path}/hk", "--authorized-keys", f"{tmp_path}/ak"]
     assert main(["ssh-server", *files]) == 1
     assert "the host key cannot be used" in capsys.readouterr().err
+
+
+def test_a_host_key_that_others_may_read_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host_key(str(tmp_path / "hk"))
+    (tmp_path / "hk").chmod(0o640)
+    files = ["--host-key", f"{tmp_path}/hk", "--authorized-keys", f"{tmp_path}/ak"]
+    assert main(["ssh-server", *files]) == 1
+    assert "chmod 600" in capsys.readouterr().err
 
 
 def test_the_host_key_is_made_once_and_private(tmp_path: Path) -> None:
