@@ -6,6 +6,7 @@ whole and named in the log: an option that is ignored is a restriction that is n
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 
 import asyncssh
@@ -151,6 +152,11 @@ def _check_origins(key: asyncssh.SSHKey, origins: str) -> None:
     if not origins.strip() or "\\" in origins or '"' in origins:
         raise BadLine("the list of from= cannot be used")
     try:
+        for pattern in origins.split(","):
+            if "/" in pattern:
+                # asyncssh would take it for a host's name, and "!10.0.0.1/24,*" then
+                # keeps nobody out.
+                ipaddress.ip_network(pattern.strip().removeprefix("!"))
         _restricted(key, origins)
     except ValueError as error:
         raise BadLine(f"the list of from= cannot be used: {error}") from error

@@ -107,6 +107,8 @@ def test_from_is_honoured(origins: str, address: str, accepted: bool) -> None:
         'environment="A"',
         'environment="=A"',
         'environment="LD PRELOAD=x"',
+        'from="!10.0.0.1/24,*"',
+        'from="192.0.2.1,!10.0.0.0/33"',
         'environment="A=\n"',
     ],
 )
