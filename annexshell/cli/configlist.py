@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 
 from annexshell.cli.commands import Invocation
 from annexshell.cli.identity import require_own_uuid
@@ -95,11 +97,28 @@ def _check_not_lost(repository: Repository) -> None:
 def _check_not_prevented(repository: Repository) -> None:
     if repository.work_tree is None:
         return
+    reason = _reason_in(os.path.join(repository.work_tree, ".noannex"))
+    if reason is not None:
+        raise InitializationPrevented(
+            path=repository.path, detail=printable(reason) or "it gives no reason"
+        )
+
+
+def _reason_in(path: str) -> bytes | None:
+    """What the file says; None if there is nothing at all.
+
+    A push can put it there, so only a regular file is read: a symlink could lead to what
+    the client may not see, and a FIFO would be waited for.
+    """
     try:
-        with open(os.path.join(repository.work_tree, ".noannex"), "rb") as text:
-            reason = text.read(4096)
+        if not stat.S_ISREG(os.lstat(path).st_mode):
+            return b""
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
-        return
-    raise InitializationPrevented(
-        path=repository.path, detail=printable(reason.strip()) or "it gives no reason"
-    )
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            return b""
+        raise
+    with os.fdopen(fd, "rb") as text:
+        return text.read(4096).strip()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -156,3 +157,24 @@ def test_closed_standard_streams_are_not_taken_by_files(
     assert done.returncode == 0
     assert git("-C", home / "r.git", "config", "annex.version") == "10\n"
     assert git("-C", home / "r.git", "fsck", "--strict") == ""
+
+
+@pytest.mark.parametrize("kind", ["symlink", "dangling", "fifo", "directory"])
+def test_a_noannex_that_is_no_file_prevents_and_is_not_read(
+    tmp_path: Path, kind: str
+) -> None:
+    """A push puts it there; a symlink would show whatever the account may read."""
+    home = tmp_path.resolve()
+    git("init", "-q", home / "new")
+    (home / "secret").write_text("s3cret")
+    noannex = home / "new" / ".noannex"
+    if kind == "fifo":
+        os.mkfifo(noannex)
+    elif kind == "directory":
+        noannex.mkdir()
+    else:
+        noannex.symlink_to("../secret" if kind == "symlink" else "nowhere")
+    env = environment(home, GIT_ANNEX_SHELL_DIRECTORY="new")
+    done = run_shell("-c", AUTOINIT, env=env)
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"Not initialized." in done.stderr and b"s3cret" not in done.stderr
