@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import stat
 
 import trio
@@ -43,6 +44,12 @@ class Link:
             await syscalls.write_all(self.writing, data)
         except (ConnectionError, BrokenPipeError) as error:
             raise LinkClosed(name=self.name) from error
+
+    def readable(self) -> bool:
+        """Whether the peer said or closed something already; never waits."""
+        poll = select.poll()
+        poll.register(self.reading, select.POLLIN)
+        return bool(poll.poll(0))
 
     async def hung_up(self) -> None:
         """Return when the peer says or closes something."""

@@ -431,3 +431,26 @@ def test_a_lock_of_a_dead_client_keeps_its_link_to_the_node() -> None:
             nursery.cancel_scope.cancel()
 
     play(serve, V4 + ">> LOCKCONTENT {K}\n<< SUCCESS\n>> EOF", **WORDS)
+
+
+def test_a_second_answer_is_not_taken_for_that_to_the_next_request() -> None:
+    """A node out of step must not make content present that it never spoke of."""
+    proxied(
+        V4 + """
+        >> CHECKPRESENT {K}
+        << FAILURE
+        >> CHECKPRESENT {K}
+        << FAILURE
+        >> REMOVE {K}
+        << FAILURE
+        """,
+        V4 + ">> CHECKPRESENT {K}\n<| {two}\n>> EOF\n",
+        V4 + """
+        >> CHECKPRESENT {K}
+        << FAILURE
+        >> REMOVE {K}
+        << FAILURE
+        >> EOF
+        """,
+        two=b"FAILURE\nSUCCESS\n",
+    )
