@@ -113,7 +113,8 @@ class LocalStore:
         removed = await in_thread(work)
         if removed:
             gone = partial(self._branch.record, key, self.uuid, False)
-            await self._mend(partial(gone, unless=partial(self._log_is_right, key)))
+            gone = partial(gone, unless=partial(self._log_is_right, key))
+            await in_thread(partial(self._mend, gone))
         return Outcome(removed)
 
     def _log_is_right(self, key: Key) -> bool:
@@ -124,13 +125,12 @@ class LocalStore:
         logged = self.uuid in self._branch.locations(key)
         return not logged or self._content.present(key)
 
-    async def _mend(self, work: Callable[[], bool]) -> bool:
+    def _mend(self, work: Callable[[], object]) -> None:
         """Correct the log. What fails here is the log's trouble, not the content's."""
         try:
-            return await in_thread(work)
+            work()
         except RequestError as error:
             log.warning("%s", error)
-            return True
 
     @asynccontextmanager
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
@@ -160,7 +160,9 @@ class LocalStore:
         intake = await in_thread(begin)
         if intake is None:
             # The client may drop its copy now: what is here must be durable, and logged.
-            if not await self._mend(partial(content.adopt, key, record)):
+            # A log that cannot be written is no reason to send it again; a failed sync is.
+            noted = partial(self._mend, record)
+            if not await in_thread(partial(content.adopt, key, noted)):
                 raise ContentLocked(key=key, detail="it is being removed")
             yield AlreadyHave()
             return
