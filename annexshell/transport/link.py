@@ -35,14 +35,15 @@ class Link:
         """At most ``limit`` bytes; empty when the peer has closed. Raises LinkClosed."""
         try:
             return await syscalls.read_some(self.reading, limit)
-        except ConnectionError as error:
+        except OSError as error:
+            # Also a timeout or a lost route, which are no ConnectionError.
             raise LinkClosed(name=self.name) from error
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """All of ``data``. Raises LinkClosed."""
         try:
             await syscalls.write_all(self.writing, data)
-        except (ConnectionError, BrokenPipeError) as error:
+        except OSError as error:
             raise LinkClosed(name=self.name) from error
 
     def readable(self) -> bool:
