@@ -32,6 +32,7 @@ from annexshell.repository.content import Content
 from annexshell.repository.locking import SharedLock
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
+from annexshell.repository.retention import RETAIN_NS
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 
 log = logging.getLogger("annexshell.local")
@@ -57,6 +58,7 @@ class LocalStore:
         self._content = Content(repository)
         self._branch = Branch(repository, clock)
         self._warm = False
+        self._kept: list[tuple[SharedLock, float]] = []
 
     def _fresh(self) -> Content:
         """The content, of the repository that we were asked for and of no other.
@@ -96,8 +98,15 @@ class LocalStore:
         if lock is None:
             yield None
             return
-        with lock:
-            yield _LocalLock(lock)
+        held, until = _LocalLock(lock), trio.current_time() + RETAIN_NS / 10**9
+        try:
+            yield held
+        finally:
+            if lock.promise is None and not held.unlocked:
+                # Before version 10 nothing on the disk keeps the promise, only the lock.
+                self._kept.append((lock, until))
+            else:
+                lock.abandon()
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
         content = self._fresh()
@@ -176,6 +185,14 @@ class LocalStore:
         """Commit what was recorded."""
         await settle_branch(self._branch)
 
+    async def aclose(self) -> None:
+        """Locks of dead lockers are held for as long as promised (spec 01 §5.4)."""
+        while self._kept:
+            lock, until = self._kept[0]
+            await trio.sleep_until(until)
+            lock.abandon()
+            self._kept.pop(0)
+
 
 async def settle_branch(branch: Branch) -> None:
     """Commit what waits in the journal. Failing is no harm: the journal keeps it."""
@@ -194,9 +211,11 @@ def _load_git() -> None:
     import annexshell.repository.git  # noqa: F401
 
 
-@attrs.frozen
+@attrs.define
 class _LocalLock:
     lock: SharedLock
+    unlocked: bool = False
 
     async def unlock(self) -> None:
         await in_thread(self.lock.unlock)
+        self.unlocked = True

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
+import trio.testing
 
 from annexshell.errors import ContentLocked, StorageFailed
 from annexshell.local.store import LocalStore
@@ -140,3 +142,36 @@ async def test_what_cannot_be_synced_is_not_had_already(
     with pytest.raises(StorageFailed):
         async with LocalStore(repository, UUID(PEER)).put(KEY, b""):
             pass
+
+
+def test_before_version_10_a_dead_lockers_lock_is_held_as_long_as_promised(
+    tmp_path: Path,
+) -> None:
+    repository = make_repository(tmp_path / "r", version="9")
+    others_put(repository)
+
+    async def locker() -> None:
+        store = LocalStore(repository, UUID(PEER))
+        async with store.lock(KEY) as held:
+            assert held is not None
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(store.aclose)
+            await trio.sleep(599)
+            with pytest.raises(ContentLocked):
+                drop(reopened(repository), KEY)
+        assert drop(reopened(repository), KEY)
+
+    trio.run(locker, clock=trio.testing.MockClock(autojump_threshold=0.5))
+
+
+@pytest.mark.parametrize("version", ["8", "9", "10"])
+@trio_test
+async def test_an_orderly_unlock_lets_go_at_once(tmp_path: Path, version: str) -> None:
+    repository = make_repository(tmp_path / "r", version=version)
+    others_put(repository)
+    store = LocalStore(repository, UUID(PEER))
+    async with store.lock(KEY) as held:
+        assert held is not None
+        await held.unlock()
+    assert drop(reopened(repository), KEY)
+    await store.aclose()
