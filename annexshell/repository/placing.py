@@ -198,7 +198,10 @@ class Placing:
         copy = f"{place.directory}/{_COPY}"
         persist(place.directory, lambda: source.copy_to(copy))
         if not self._annex.separate_locks:
-            lock_descriptor(os.dup(source.fd), place.object, exclusive=False)
+            held = lock_descriptor(os.dup(source.fd), place.object, exclusive=False)
+            if held is not None:
+                # The lock belongs to the open file, and so ends with the source.
+                held.close()
         persist(place.directory, lambda: os.rename(copy, place.object))
         unlink_quietly(source.path)
 

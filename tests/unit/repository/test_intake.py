@@ -28,6 +28,7 @@ from tests.support.content import (
     PEER,
     Log,
     begin,
+    drop,
     files_below,
     git,
     interrupt,
@@ -545,6 +546,8 @@ def test_objects_on_another_file_system_are_copied(
     assert mode_of(found) == 0o444
     assert leftovers(repository) == []
     assert [path.name for path in found.parent.iterdir()] == [found.name]
+    # Nor is it locked for as long as this process lives.
+    assert drop(reopened(repository), KEY)
 
 
 def test_a_downloaders_work_area_goes_with_the_temporary_file(
