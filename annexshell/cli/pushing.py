@@ -2,7 +2,9 @@
 
 A push does not know of the journal's lock. If it moves the branch while the journal holds
 lines for the same files, the next git-annex command puts those files over what was pushed
-and loses it. So the journal is settled here, by union, before anybody else can do so.
+and loses it. The post-receive hook that git-annex installs is such a command, and git runs
+it before we are back. So the journal is settled before the push, and again after it, by
+union.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ def push(argv: list[str], path: str, home: str) -> int:
     Raises GitShellFailed if it cannot be run.
     """
     git_dir = _git_dir_of(path, home)
+    if git_dir is not None and _has_journal(git_dir):
+        _settle(locate(path, home))
     before = _marks(git_dir)
     try:
         pid = os.posix_spawnp(argv[0], argv, os.environ)

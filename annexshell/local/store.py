@@ -32,6 +32,7 @@ from annexshell.repository.content import Content
 from annexshell.repository.locking import SharedLock
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
+from annexshell.repository.retention import RETAIN_NS
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 
 log = logging.getLogger("annexshell.local")
@@ -57,6 +58,7 @@ class LocalStore:
         self._content = Content(repository)
         self._branch = Branch(repository, clock)
         self._warm = False
+        self._kept: list[tuple[SharedLock, float]] = []
 
     def _fresh(self) -> Content:
         """The content, of the repository that we were asked for and of no other.
@@ -96,8 +98,15 @@ class LocalStore:
         if lock is None:
             yield None
             return
-        with lock:
-            yield _LocalLock(lock)
+        held, until = _LocalLock(lock), trio.current_time() + RETAIN_NS / 10**9
+        try:
+            yield held
+        finally:
+            if lock.promise is None and not held.unlocked:
+                # Before version 10 nothing on the disk keeps the promise, only the lock.
+                self._kept.append((lock, until))
+            else:
+                lock.abandon()
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
         content = self._fresh()
@@ -113,7 +122,8 @@ class LocalStore:
         removed = await in_thread(work)
         if removed:
             gone = partial(self._branch.record, key, self.uuid, False)
-            await self._mend(partial(gone, unless=partial(self._log_is_right, key)))
+            gone = partial(gone, unless=partial(self._log_is_right, key))
+            await in_thread(partial(self._mend, gone))
         return Outcome(removed)
 
     def _log_is_right(self, key: Key) -> bool:
@@ -124,13 +134,12 @@ class LocalStore:
         logged = self.uuid in self._branch.locations(key)
         return not logged or self._content.present(key)
 
-    async def _mend(self, work: Callable[[], bool]) -> bool:
+    def _mend(self, work: Callable[[], object]) -> None:
         """Correct the log. What fails here is the log's trouble, not the content's."""
         try:
-            return await in_thread(work)
+            work()
         except RequestError as error:
             log.warning("%s", error)
-            return True
 
     @asynccontextmanager
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
@@ -160,7 +169,9 @@ class LocalStore:
         intake = await in_thread(begin)
         if intake is None:
             # The client may drop its copy now: what is here must be durable, and logged.
-            if not await self._mend(partial(content.adopt, key, record)):
+            # A log that cannot be written is no reason to send it again; a failed sync is.
+            noted = partial(self._mend, record)
+            if not await in_thread(partial(content.adopt, key, noted)):
                 raise ContentLocked(key=key, detail="it is being removed")
             yield AlreadyHave()
             return
@@ -173,6 +184,14 @@ class LocalStore:
     async def settle(self) -> None:
         """Commit what was recorded."""
         await settle_branch(self._branch)
+
+    async def aclose(self) -> None:
+        """Locks of dead lockers are held for as long as promised (spec 01 §5.4)."""
+        while self._kept:
+            lock, until = self._kept[0]
+            await trio.sleep_until(until)
+            lock.abandon()
+            self._kept.pop(0)
 
 
 async def settle_branch(branch: Branch) -> None:
@@ -192,9 +211,11 @@ def _load_git() -> None:
     import annexshell.repository.git  # noqa: F401
 
 
-@attrs.frozen
+@attrs.define
 class _LocalLock:
     lock: SharedLock
+    unlocked: bool = False
 
     async def unlock(self) -> None:
         await in_thread(self.lock.unlock)
+        self.unlocked = True

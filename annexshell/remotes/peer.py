@@ -8,7 +8,6 @@ believed as far as the table of the conversation allows it to be said.
 from __future__ import annotations
 
 import logging
-import select
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -58,11 +57,15 @@ class _PeerLock:
     name: str
 
     async def unlock(self) -> None:
-        if _readable(self.channel.link):
+        if self.channel.spoken_to():
             log.warning("%s ended the connection that held a lock", self.name)
             return
         self.channel.say(m.UnlockContent())
-        await self.channel.flush()
+        try:
+            await self.channel.flush()
+        except LinkClosed as error:
+            # It went just now. The client is done with the lock, and need not go too.
+            log.warning("%s", error)
 
 
 class PeerStore:
@@ -99,8 +102,8 @@ class PeerStore:
 
     async def connect(self) -> Channel:
         """A channel ready for a request. Raises PeerUnreachable."""
-        if self._channel is not None and _readable(self._channel.link):
-            # Nothing is due, so what is there to read is the end.
+        if self._channel is not None and self._channel.spoken_to():
+            # Nothing is due: it is the end, or would pass for the next answer.
             await self._drop()
         if self._channel is None:
             self._channel = await self._connected()
@@ -306,9 +309,3 @@ def _trusting_nobody(
             return Validity.INVALID
 
     return said
-
-
-def _readable(link: Link) -> bool:
-    poll = select.poll()
-    poll.register(link.reading, select.POLLIN)
-    return bool(poll.poll(0))

@@ -118,10 +118,19 @@ class Partial:
         return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
     def prepare(self) -> None:
-        """Make the content durable and read-only, ready to become an object."""
+        """Make the content durable and read-only, ready to become an object.
+
+        Raises OSError. What could not be made durable is deleted: the kernel reports a
+        failed write-back once and then calls the pages clean, so the next attempt would
+        resume from them, verify them in memory, and succeed with nothing on the disk.
+        """
         self._annex.freezer.protect(self.fd)
         if self._annex.fsync:
-            os.fsync(self.fd)
+            try:
+                os.fsync(self.fd)
+            except OSError:
+                self.discard()
+                raise
         self._forget_work()
 
     def copy_to(self, path: str) -> None:

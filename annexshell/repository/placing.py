@@ -125,6 +125,8 @@ class Placing:
         found = self._objects.find(key)
         if found is not None and lock.guard is None and self._objects.good(key, found):
             # Who was removing it when we looked has given up.
+            self._sync_file(place)
+            self._sync(place)
             source.discard()
             return
         freezer = self._annex.freezer
@@ -144,8 +146,9 @@ class Placing:
         """Get what is not the key's content out of the place (D1).
 
         A file with another name is simply replaced: that name keeps what somebody wrote
-        to it. Otherwise this is the only copy of those bytes, and goes to ``bad/``. The
-        lock returned, before version 10, ends when the new content is in place.
+        to it. Otherwise this is the only copy of those bytes, and goes to ``bad/``. Content
+        that is good after all stays until it is replaced: somebody may rely on it. The lock
+        returned, before version 10, ends when the new content is in place.
         """
         try:
             status = os.lstat(place.object)
@@ -162,7 +165,9 @@ class Placing:
             held = self._locking.claim_object(place)
             if held is None:
                 raise ContentLocked(key=key, detail="what it replaces is locked")
-        if status.st_nlink == 1:
+        found = self._objects.find(key)
+        good = found is not None and self._objects.good(key, found)
+        if status.st_nlink == 1 and not good:
             self._set_aside(key, place)
         return held
 
@@ -193,7 +198,10 @@ class Placing:
         copy = f"{place.directory}/{_COPY}"
         persist(place.directory, lambda: source.copy_to(copy))
         if not self._annex.separate_locks:
-            lock_descriptor(os.dup(source.fd), place.object, exclusive=False)
+            held = lock_descriptor(os.dup(source.fd), place.object, exclusive=False)
+            if held is not None:
+                # The lock belongs to the open file, and so ends with the source.
+                held.close()
         persist(place.directory, lambda: os.rename(copy, place.object))
         unlink_quietly(source.path)
 

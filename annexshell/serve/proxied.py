@@ -73,7 +73,11 @@ def _by_path(
             await node.settle()
         await settle_branch(branch)
 
-    return Served(ProxiedStore(LazyStore(open_store), asked, branch), settle)
+    async def close() -> None:
+        for node in opened:
+            await node.aclose()
+
+    return Served(ProxiedStore(LazyStore(open_store), asked, branch), settle, close)
 
 
 def _open_node(

@@ -8,8 +8,10 @@ import os
 import trio
 
 from annexshell.errors import LinkClosed, LinkError, NotAvailable, ProtocolError
+from annexshell.local.store import settle_branch
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import State
+from annexshell.repository.branch import Branch
 from annexshell.serve.answers import Service
 from annexshell.serve.request import SessionRequest
 from annexshell.transport import moving
@@ -31,6 +33,9 @@ def git_service(request: SessionRequest) -> Service:
             raise NotAvailable(request="CONNECT", detail=detail)
         name = os.fsdecode(service)
         argv = ["git", name.removeprefix("git-"), request.repository.path]
+        if name == "git-receive-pack":
+            # What waits in the journal would be put over what is pushed: see cli.pushing.
+            await settle_branch(Branch(request.repository))
         child = await open_child(argv, name)
         try:
             await _relay(channel, child)

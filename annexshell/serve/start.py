@@ -82,13 +82,16 @@ async def _session(
         git_service(request) if request.asked is None else None,
     )
     code = _CUT_OFF
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(_end_on_signal, nursery.cancel_scope)
-        code = await converse(session, uuid, greeted=request.greeted)
-        nursery.cancel_scope.cancel()
-    # Nobody listens any more: whoever waits for our end of the pipes need not wait longer.
-    await link.aclose()
-    await _finish(served)
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_end_on_signal, nursery.cancel_scope)
+            code = await converse(session, uuid, greeted=request.greeted)
+            nursery.cancel_scope.cancel()
+    finally:
+        # Nobody listens any more: whoever waits for our end of the pipes need not longer.
+        await link.aclose()
+        # Also after a mistake of ours: what was promised at nodes ends with their links.
+        await _finish(served)
     return code
 
 
@@ -110,10 +113,17 @@ async def _end_on_signal(scope: trio.CancelScope) -> None:
 
 
 async def _finish(served: Served) -> None:
-    """What was recorded is committed, and locks of dead lockers are seen out."""
-    with trio.move_on_after(_SETTLING):
-        await _quietly(served.settle)
-    await _quietly(served.close)
+    """What was recorded is committed, and locks of dead lockers are seen out.
+
+    A hangup is no reason to break promises: the client being gone is what they are for.
+    """
+    found = signal.signal(signal.SIGHUP, lambda *_: None)
+    try:
+        with trio.move_on_after(_SETTLING):
+            await _quietly(served.settle)
+        await _quietly(served.close)
+    finally:
+        signal.signal(signal.SIGHUP, found)
 
 
 async def _quietly(action: Callable[[], Awaitable[None]]) -> None:

@@ -31,4 +31,4 @@ class Served:
 def local(repository: Repository, client: UUID, clock: Clock | None) -> Served:
     """The repository itself."""
     store = LocalStore(repository, client, clock)
-    return Served(store, store.settle)
+    return Served(store, store.settle, store.aclose)

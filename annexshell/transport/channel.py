@@ -36,6 +36,14 @@ class Channel:
         """Whether no request is under way."""
         return self.talk.state in (State.IDLE, State.REFUSED)
 
+    def spoken_to(self) -> bool:
+        """Whether the peer said something that was not read yet, or closed; never waits.
+
+        Also what came behind the last message counts: asking on would take it for the
+        answer.
+        """
+        return self._parser.buffered > 0 or self.link.readable()
+
     def say(self, message: m.Message) -> None:
         """Send ``message`` with whatever goes out next. Raises OurMistake."""
         self.talk.sent(message)

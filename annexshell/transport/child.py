@@ -10,7 +10,7 @@ import trio
 from annexshell.transport.link import Link, widen
 
 GRACE = 5.0
-"""Seconds a child may take to end once its input is closed; then it is killed."""
+"""Seconds a child may take to end, once its input is closed and once it was told to."""
 
 
 class ChildLink(Link):
@@ -21,13 +21,17 @@ class ChildLink(Link):
         self.process = process
 
     async def aclose(self) -> None:
-        """Close the child's input, give it time to end, then kill it."""
+        """Close the child's input, give it time to end, tell it to, then kill it.
+
+        git that is killed leaves its lock files; git that is told to end removes them.
+        """
         self.close()
         with trio.CancelScope(shield=True):
-            with trio.move_on_after(GRACE):
-                await self.process.wait()
-                return
-            self.process.kill()
+            for end in (self.process.terminate, self.process.kill):
+                with trio.move_on_after(GRACE):
+                    await self.process.wait()
+                    return
+                end()
             await self.process.wait()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import stat
 
 import trio
@@ -34,15 +35,22 @@ class Link:
         """At most ``limit`` bytes; empty when the peer has closed. Raises LinkClosed."""
         try:
             return await syscalls.read_some(self.reading, limit)
-        except ConnectionError as error:
+        except OSError as error:
+            # Also a timeout or a lost route, which are no ConnectionError.
             raise LinkClosed(name=self.name) from error
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """All of ``data``. Raises LinkClosed."""
         try:
             await syscalls.write_all(self.writing, data)
-        except (ConnectionError, BrokenPipeError) as error:
+        except OSError as error:
             raise LinkClosed(name=self.name) from error
+
+    def readable(self) -> bool:
+        """Whether the peer said or closed something already; never waits."""
+        poll = select.poll()
+        poll.register(self.reading, select.POLLIN)
+        return bool(poll.poll(0))
 
     async def hung_up(self) -> None:
         """Return when the peer says or closes something."""

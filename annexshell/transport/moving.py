@@ -152,6 +152,7 @@ async def _by_splice(payload: Payload, link: Link) -> None:
 
 async def _by_pipe(payload: Payload, link: Link) -> None:
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    count = 0
     try:
         widen(writing)
         while payload.remaining:
@@ -162,6 +163,13 @@ async def _by_pipe(payload: Payload, link: Link) -> None:
             payload.moved(count)
             while count:
                 count -= await syscalls.splice(link.writing, reading, count)
+    except Unsupported:
+        # Raised for the sink: what is in the pipe already must not be left out.
+        while count:
+            chunk = os.read(reading, count)
+            await link.write(chunk)
+            count -= len(chunk)
+        raise
     finally:
         os.close(reading)
         os.close(writing)

@@ -88,10 +88,6 @@ MAKERS: dict[str, Maker] = {
     "chained": chained,
 }
 every_store = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
-# Before version 10 a repository has no place for promises (spec 02 §7.3).
-every_promising_store = pytest.mark.parametrize(
-    "make", [make for make in MAKERS.values() if make is not work_tree_of_version_9]
-)
 
 CONTENT = bytes(i * 7 % 251 for i in range(300_000))
 K = key_of(CONTENT)
@@ -290,7 +286,7 @@ async def test_locked_content_stays(make: Maker) -> None:
         assert (await store.remove(K)).ok
 
 
-@every_promising_store
+@every_store
 @trio_test
 async def test_a_dead_lockers_lock_is_retained(make: Maker) -> None:
     async with make() as store:

@@ -44,9 +44,37 @@ def test_pushed_lines_and_journalled_lines_both_survive(tmp_path: Path) -> None:
     clone = clone_with_a_line(server, tmp_path / "clone", b"1001s 1 %s\n" % U2)
     branch.record(K, U1, True)
     assert server.journal()
-    done = push(clone, server, "git-annex")
+    done = push(clone, server, "+git-annex:refs/heads/synced/git-annex")
     assert done.returncode == 0, done.stderr
     assert server.journal() == {}
+    assert location.holders(server.show(K_LOG) or b"") == {U1, U2}
+
+
+HOOK = """#!/bin/sh
+cd "$GIT_DIR" && ls annex/journal > found-by-hook
+"""
+
+
+def test_a_hook_of_the_push_finds_no_journal_to_put_over_it(tmp_path: Path) -> None:
+    """git-annex's own post-receive hook would, and what was pushed would be gone."""
+    server = plain_repo(tmp_path / "server")
+    branch = Branch(server.open())
+    branch.create()
+    hook = server.path / "hooks" / "post-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(HOOK)
+    hook.chmod(0o755)
+    clone = clone_with_a_line(server, tmp_path / "clone", b"1001s 1 %s\n" % U2)
+    branch.record(K, U1, True)
+    refused = push(clone, server, "git-annex")
+    assert b"rejected" in refused.stderr
+    assert location.holders(server.show(K_LOG) or b"") == {U1}
+    clone.git("fetch", str(server.path), "git-annex")
+    log = (server.show(K_LOG) or b"") + b"1001s 1 %s\n" % U2
+    clone.commit({K_LOG: log}, parents=(clone.tip(), clone.tip("FETCH_HEAD")))
+    done = push(clone, server, "git-annex")
+    assert done.returncode == 0, done.stderr
+    assert (server.path / "found-by-hook").read_bytes() == b""
     assert location.holders(server.show(K_LOG) or b"") == {U1, U2}
 
 

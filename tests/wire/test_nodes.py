@@ -453,3 +453,26 @@ def test_locks_that_are_not_given_back_keep_only_a_few_links() -> None:
     refused = f">> LOCKCONTENT {{K}}\n<< ERROR node failed: {told}\n"
     greeting = "<< AUTH-SUCCESS {X}\n>> VERSION 4\n<< VERSION 4\n"
     play(serve, greeting + again * 4 + refused * 2 + ">> EOF", **WORDS)
+
+
+def test_a_second_answer_is_not_taken_for_that_to_the_next_request() -> None:
+    """A node out of step must not make content present that it never spoke of."""
+    proxied(
+        V4 + """
+        >> CHECKPRESENT {K}
+        << FAILURE
+        >> CHECKPRESENT {K}
+        << FAILURE
+        >> REMOVE {K}
+        << FAILURE
+        """,
+        V4 + ">> CHECKPRESENT {K}\n<| {two}\n>> EOF\n",
+        V4 + """
+        >> CHECKPRESENT {K}
+        << FAILURE
+        >> REMOVE {K}
+        << FAILURE
+        >> EOF
+        """,
+        two=b"FAILURE\nSUCCESS\n",
+    )

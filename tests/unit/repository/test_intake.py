@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,9 @@ from annexshell.errors import (
 )
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
-from annexshell.repository import partial
+from annexshell.repository import partial, placing
 from annexshell.repository.content import Content
+from annexshell.repository.locking import SharedLock
 from annexshell.repository.open import Repository
 from tests.support.content import (
     HELLO,
@@ -26,6 +28,7 @@ from tests.support.content import (
     PEER,
     Log,
     begin,
+    drop,
     files_below,
     git,
     interrupt,
@@ -564,6 +567,8 @@ def test_objects_on_another_file_system_are_copied(
     assert mode_of(found) == 0o444
     assert leftovers(repository) == []
     assert [path.name for path in found.parent.iterdir()] == [found.name]
+    # Nor is it locked for as long as this process lives.
+    assert drop(reopened(repository), KEY)
 
 
 def test_a_downloaders_work_area_goes_with_the_temporary_file(
@@ -601,3 +606,73 @@ def test_the_log_is_written_while_content_cannot_be_removed(
         intake.write(HELLO)
         assert intake.finish(Validity.VALID, record)
     assert seen == [True]
+
+
+# -- what must not be acknowledged --------------------------------------------------------
+
+
+def test_bytes_that_did_not_reach_the_disk_are_not_resumed(
+    content: Content, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel tells of a failed write-back once; a second fsync would succeed."""
+
+    def failing(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with begin(content, KEY) as intake:
+        intake.write(HELLO)
+        monkeypatch.setattr(os, "fsync", failing)
+        with pytest.raises(StorageFailed, match="Input/output error"):
+            intake.finish(Validity.VALID, Log().present)
+    monkeypatch.undo()
+    assert not tmp_path_of(repository, KEY).exists()
+    with begin(content, KEY) as again:
+        assert again.offset == 0
+
+
+def given_up_removal(repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A remover that has the lock when a PUT looks, and gives up before the PUT goes on."""
+    lock = reopened(repository)._locking.lock_exclusive(KEY)
+    assert lock is not None
+    hold = placing.Placing._hold
+
+    def late(self: placing.Placing, key: Key, *more: Any) -> SharedLock:
+        assert lock is not None
+        lock.release()
+        return hold(self, key, *more)
+
+    monkeypatch.setattr(placing.Placing, "_hold", late)
+
+
+def test_content_that_stayed_after_all_is_synced_before_it_is_acknowledged(
+    content: Content, repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: set[int] = set()
+    fsync = os.fsync
+
+    def noting(fd: int) -> None:
+        synced.add(os.fstat(fd).st_ino)
+        fsync(fd)
+
+    with begin(content, KEY) as intake:
+        intake.write(HELLO)
+        path = write_object(repository, KEY, HELLO)
+        given_up_removal(repository, monkeypatch)
+        monkeypatch.setattr(os, "fsync", noting)
+        assert intake.finish(Validity.VALID, Log().present)
+    assert {path.stat().st_ino, path.parent.stat().st_ino} <= synced
+
+
+@pytest.mark.parametrize("version", ["8", "9"])
+def test_good_content_is_never_moved_away_for_its_like(
+    tmp_path: Path, version: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dying between the two moves would take away what somebody was told is here."""
+    repository = make_repository(tmp_path / "r", version=version)
+    with begin(Content(repository), KEY) as intake:
+        intake.write(HELLO)
+        path = write_object(repository, KEY, HELLO)
+        given_up_removal(repository, monkeypatch)
+        assert intake.finish(Validity.VALID, Log().present)
+    assert path.read_bytes() == HELLO
+    assert not Path(repository.annex_dir, "bad").exists()

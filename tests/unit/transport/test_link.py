@@ -63,9 +63,43 @@ async def test_a_child_that_will_not_end_is_killed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("annexshell.transport.child.GRACE", 0)
-    child = await open_child(["sleep", "1000"], "sleep")
+    stubborn = "trap '' TERM; echo; exec sleep 1000"
+    child = await open_child(["sh", "-c", stubborn], "sleep")
+    assert await child.read(1) == b"\n"
     await child.aclose()
     assert child.process.returncode == -9
+
+
+@trio_test
+async def test_a_child_is_told_to_end_before_it_is_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """git removes its lock files then; a stale one would need a person."""
+    monkeypatch.setattr("annexshell.transport.child.GRACE", 1)
+    obedient = "trap 'exit 7' TERM; echo; while :; do sleep 0.01; done"
+    child = await open_child(["sh", "-c", obedient], "git")
+    assert await child.read(1) == b"\n"
+    await child.aclose()
+    assert child.process.returncode == 7
+
+
+@trio_test
+async def test_every_failure_of_the_other_side_is_a_closed_link(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(*args: object) -> bytes:
+        raise TimeoutError(110, "Connection timed out")
+
+    reading, writing = os.pipe()
+    link = Link(reading, writing, "somebody")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "read", lost)
+        with pytest.raises(LinkClosed):
+            await link.read(10)
+        patched.setattr(os, "write", lost)
+        with pytest.raises(LinkClosed):
+            await link.write(b"hello")
+    link.close()
 
 
 @trio_test

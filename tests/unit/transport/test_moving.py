@@ -196,3 +196,18 @@ async def test_small_files_are_read_at_once(tmp_path: Path) -> None:
             await moving.read_small(Payload(6, file.fileno(), position=0))
     stream = Payload(3, 0, prefix=b"abc")
     assert await moving.read_small(stream) is None
+
+
+@trio_test
+async def test_a_sink_that_cannot_be_spliced_to_misses_nothing(tmp_path: Path) -> None:
+    """Such as a file opened for appending: the kernel says so with bytes in its hands."""
+    reading, writing = pipe()
+    log = tmp_path / "sink"
+    sink = link_to(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT))
+    source = link_from(reading)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pour, writing, CONTENT)
+        await moving.send(Payload(len(CONTENT), source.reading), sink)
+    sink.close()
+    source.close()
+    assert log.read_bytes() == CONTENT
