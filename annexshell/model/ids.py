@@ -17,8 +17,11 @@ _LENGTHS = [8, 4, 4, 4, 12]
 
 
 def is_safe_uuid(text: bytes) -> bool:
-    """Whether ``text`` may become part of a path (spec 02 §9.1)."""
-    return 0 < len(text) <= 64 and not text.translate(None, _SAFE)
+    """Whether ``text`` may become part of a path (spec 02 §9.1).
+
+    ``lck`` would pass for a uuid, but is a directory beside those named after uuids.
+    """
+    return 0 < len(text) <= 64 and not text.translate(None, _SAFE) and text != b"lck"
 
 
 def looks_like_uuid(text: bytes) -> bool:

@@ -40,7 +40,10 @@ def recipe_for(config: GitConfig, name: str) -> LocalPath | SshHost:
     url = config.get(f"remote.{name}.url")
     if url is None:
         raise PeerUnreachable(name=name, detail="it has no url")
-    return _parse(name, instead_of(config, url))
+    recipe = _parse(name, instead_of(config, url))
+    if "\0" in recipe.path:
+        raise PeerUnreachable(name=name, detail="its url holds a NUL")
+    return recipe
 
 
 def instead_of(config: GitConfig, url: str) -> str:

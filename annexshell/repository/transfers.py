@@ -25,11 +25,8 @@ _LONGEST_INFO = 1 << 16
 
 
 def peer_directory(peer: bytes) -> str:
-    """The path component for a peer's uuid. Raises BadClientUUID.
-
-    ``lck`` would pass for a uuid, but is the directory of the other locks.
-    """
-    if not is_safe_uuid(peer) or peer == b"lck":
+    """The path component for a peer's uuid. Raises BadClientUUID."""
+    if not is_safe_uuid(peer):
         raise BadClientUUID(value=peer)
     return peer.decode("ascii")
 

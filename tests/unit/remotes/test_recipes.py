@@ -56,6 +56,8 @@ def test_urls(url: str, recipe: LocalPath | SshHost) -> None:
         "ssh://me@-evil/n1",
         "ssh:///n1",
         "ssh://host:port/n1",
+        "ssh://host/a%00b",
+        "file:///a%00b",
     ],
 )
 def test_urls_that_are_not_followed(url: str) -> None:
