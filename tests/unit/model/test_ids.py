@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from annexshell.model.ids import (
     UUID,
@@ -12,6 +16,21 @@ from annexshell.model.ids import (
 )
 
 PLAIN = b"478e8457-0c54-4973-abb1-b4f362fe6023"
+
+SAFE = re.compile(rb"[A-Za-z0-9-]{1,64}\Z")
+LIKELY = re.compile(rb"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\Z")
+TEXTS = st.one_of(
+    st.binary(max_size=70),
+    st.from_regex(SAFE),
+    st.from_regex(LIKELY),
+    st.text("0aF-g./", max_size=70).map(str.encode),
+).filter(lambda text: text != b"lck")
+
+
+@given(TEXTS)
+def test_they_mean_what_the_expressions_say(text: bytes) -> None:
+    assert is_safe_uuid(text) == (SAFE.match(text) is not None)
+    assert looks_like_uuid(text) == (LIKELY.match(text) is not None)
 
 
 @pytest.mark.parametrize("text", [PLAIN, b"x", b"A-1", b"lckx", b"a" * 64])
