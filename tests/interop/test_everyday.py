@@ -1,4 +1,4 @@
-"""What people do every day: each version of the client over sshd, the newest over both."""
+"""What people do every day, with each version of the client over both ssh servers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Estate:
         return self.server.url(account, self.gateway.repo.path)
 
 
-PAIRS = [("openssh", version) for version in CLIENTS] + [("embedded", CLIENTS[0])]
+PAIRS = [(kind, version) for kind in ("openssh", "embedded") for version in CLIENTS]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
