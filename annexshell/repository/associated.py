@@ -3,7 +3,8 @@
 The database of git-annex tells quickly, but it lacks what was added since git-annex last
 ran and keeps what is gone. So what changed in the index since then is added, and in the
 end only a path where the index itself, now, has the key's pointer counts: a file that was
-taken out of the annex is none of our business. Index and database are only read.
+taken out of the annex is none of our business, and a pointer that is not written as
+git-annex writes it is left alone. Index and database are only read.
 """
 
 from __future__ import annotations

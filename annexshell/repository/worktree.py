@@ -1,8 +1,8 @@
 """Unlocked files: content in the work tree, or a pointer in its place (spec 02 §13.5).
 
 Nothing here can fail an operation on the object: a file that cannot be brought up to date
-is left as it is, and git-annex does it later. A file that somebody changed is never
-touched.
+is left as it is. ``git annex fix`` fills a pointer that stayed, ``git annex add`` takes in
+content that stayed. A file that somebody changed is never touched.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from annexshell.repository.content import Content
 from annexshell.repository.entries import Entry
 from annexshell.repository.filelock import try_lock
 from annexshell.repository.keysdb import Identity, record_caches
-from annexshell.repository.open import Repository
+from annexshell.repository.open import Repository, open_repository
 from annexshell.repository.pointers import pointer_text
 from tests.support.content import (
     HELLO,
@@ -549,3 +549,61 @@ def test_sqlite_is_told_what_git_annex_would_tell_it(
         assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     finally:
         database.close()
+
+
+def test_a_database_elsewhere_is_made_there(tmp_path: Path) -> None:
+    repository = make_repository(
+        tmp_path / "r",
+        bare=False,
+        annex_diskreserve="0",
+        annex_dbdir=str(tmp_path / "db"),
+    )
+    path = add_unlocked(repository, "f", KEY)
+    assert put(Content(repository), KEY, HELLO)
+    assert path.read_bytes() == HELLO
+    there = tmp_path / "db" / repository.uuid.decode()
+    assert sorted(os.listdir(there)) == ["keysdb", "keysdb.lck"]
+    assert not Path(repository.annex_dir, "keysdb").exists()
+
+
+def test_a_work_tree_on_its_own_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    top = tmp_path / "top"
+    top.mkdir()
+    repository = make_repository(
+        tmp_path / "r", bare=False, annex_diskreserve="0", core_worktree=str(top)
+    )
+    path = add_unlocked(repository, "d/f", KEY)
+    assert path.parent.parent == top
+    monkeypatch.chdir(path.parent)
+    content = Content(repository)
+    assert put(content, KEY, HELLO)
+    assert path.read_bytes() == HELLO
+    assert drop(content, KEY)
+    assert path.read_bytes() == POINTER
+
+
+def test_paths_do_not_depend_on_where_we_are(
+    repository: Repository, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [add_unlocked(repository, name, KEY) for name in ("f", "d/f", "d/*")]
+    monkeypatch.chdir(paths[1].parent)
+    assert put(content, KEY, HELLO)
+    assert [path.read_bytes() for path in paths] == [HELLO] * 3
+
+
+def test_an_index_of_a_git_with_sha256(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "old", bare=False)
+    config = Path(repository.git_dir, "config").read_text()
+    new = tmp_path / "new"
+    subprocess.run(
+        ["git", "init", "--quiet", "--object-format=sha256", str(new)], check=True
+    )
+    with (new / ".git/config").open("a") as text:
+        text.write(config[config.index("[annex]") :])
+    (new / ".git/annex").mkdir()
+    repository = open_repository(os.path.realpath(new))
+    path = add_unlocked(repository, "f", KEY)
+    assert put(Content(repository), KEY, HELLO)
+    assert path.read_bytes() == HELLO
