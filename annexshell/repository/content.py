@@ -28,8 +28,15 @@ class Content:
         self.annex = Annex(repository)
         self._objects = Objects(self.annex)
         self._locking = Locking(self.annex, self._objects)
-        self._placing = Placing(self.annex, self._objects, self._locking)
-        self._dropping = Dropping(self.annex, self._objects, self._locking)
+        work_tree = None
+        if not repository.bare:
+            # A bare repository, the usual case, needs nothing of this.
+            from annexshell.repository.worktree import WorkTree
+
+            work_tree = WorkTree(self.annex)
+        parts = (self.annex, self._objects, self._locking, work_tree)
+        self._placing = Placing(*parts)
+        self._dropping = Dropping(*parts)
 
     def present(self, key: Key) -> bool:
         """See `Objects.present`."""

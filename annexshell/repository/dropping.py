@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from annexshell.errors import RemovalRefused
 from annexshell.model.key import Key
@@ -16,14 +17,25 @@ from annexshell.repository.locking import Locking
 from annexshell.repository.objects import Found, Objects, status_of
 from annexshell.repository.paths import ObjectPlace
 
+if TYPE_CHECKING:
+    from annexshell.repository.worktree import WorkTree
+
 
 class Dropping:
     """Removes content of one repository."""
 
-    def __init__(self, annex: Annex, objects: Objects, locking: Locking) -> None:
+    def __init__(
+        self,
+        annex: Annex,
+        objects: Objects,
+        locking: Locking,
+        work_tree: WorkTree | None,
+    ) -> None:
+        """``work_tree`` is None where the repository is bare."""
         self._annex = annex
         self._objects = objects
         self._locking = locking
+        self._work_tree = work_tree
 
     def remove(
         self,
@@ -37,8 +49,8 @@ class Dropping:
         """Make the content absent; False if ``clock`` has reached ``before``.
 
         True also if it was absent. ``prepare`` raises if ``record`` could not log the
-        absence. Work tree files are never touched. Raises ContentLocked, RemovalRefused,
-        StorageFailed, LockTimeout, and as the callables do.
+        absence. Work tree files that nobody changed become pointers. Raises ContentLocked,
+        RemovalRefused, StorageFailed, LockTimeout, and as the callables do.
         """
         if not self._removable(key, self._objects.find(key)):
             return True
@@ -52,7 +64,9 @@ class Dropping:
             prepare()
             if before is not None and clock() >= before:
                 return False
-            self._delete(key, lock.place)
+            removed = self._delete(key, lock.place)
+            if self._work_tree is not None and removed is not None:
+                self._work_tree.empty(key, removed)
             record()
         return True
 
@@ -74,8 +88,9 @@ class Dropping:
                 " or use git-annex-shell here",
             )
 
-    def _refuse_shared_erasure(self, key: Key, place: ObjectPlace) -> None:
-        status = status_of(place.object)
+    def _refuse_shared_erasure(
+        self, key: Key, place: ObjectPlace, status: os.stat_result | None
+    ) -> None:
         if self._annex.hooks.erases and status is not None and status.st_nlink > 1:
             raise RemovalRefused(
                 key=key,
@@ -83,8 +98,10 @@ class Dropping:
                 " drop it with git annex there",
             )
 
-    def _delete(self, key: Key, place: ObjectPlace) -> None:
-        self._refuse_shared_erasure(key, place)
+    def _delete(self, key: Key, place: ObjectPlace) -> os.stat_result | None:
+        """Returns what the object was; None if it is gone already."""
+        status = status_of(place.object)
+        self._refuse_shared_erasure(key, place, status)
         freezer = self._annex.freezer
         with (
             storage("removing content", place.object),
@@ -96,6 +113,7 @@ class Dropping:
                 self._erase(key, place)
             else:
                 freezer.persist(place.directory, lambda: os.unlink(place.object))
+        return status
 
     def _erase(self, key: Key, place: ObjectPlace) -> None:
         """Erase under a name that nobody takes for the content.

@@ -12,6 +12,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from annexshell.errors import ContentLocked, InsecureKey, StorageFailed
 from annexshell.model.key import Key
@@ -22,6 +23,9 @@ from annexshell.repository.locking import Locking, SharedLock
 from annexshell.repository.objects import Objects
 from annexshell.repository.partial import Partial
 from annexshell.repository.paths import ObjectPlace
+
+if TYPE_CHECKING:
+    from annexshell.repository.worktree import WorkTree
 
 _PATIENCE = 10.0
 """Seconds to wait for a remover that is just finishing."""
@@ -47,10 +51,18 @@ def check_acceptable(annex: Annex, key: Key) -> None:
 class Placing:
     """Puts content in place, for one repository."""
 
-    def __init__(self, annex: Annex, objects: Objects, locking: Locking) -> None:
+    def __init__(
+        self,
+        annex: Annex,
+        objects: Objects,
+        locking: Locking,
+        work_tree: WorkTree | None,
+    ) -> None:
+        """``work_tree`` is None where the repository is bare."""
         self._annex = annex
         self._objects = objects
         self._locking = locking
+        self._work_tree = work_tree
 
     def adopt(self, key: Key, record: Record) -> bool:
         """Record content that is present already; False if it is not, or is being removed.
@@ -139,6 +151,8 @@ class Placing:
                     replaced.close()
             freezer.freeze_object(place.object)
         self._sync(place)
+        if self._work_tree is not None:
+            self._work_tree.fill(key, place.object)
 
     def _clear_way(
         self, key: Key, place: ObjectPlace, lock: SharedLock

@@ -387,17 +387,18 @@ def clone(tmp_path: Path) -> Iterator[GitAnnex]:
     yield annex
 
 
-def test_work_tree_files_survive_our_removal(clone: GitAnnex) -> None:
+def test_work_tree_files_follow_what_we_remove_and_store(clone: GitAnnex) -> None:
     content = clone.content()
     assert content.present(KEY)
     assert content.remove(
         KEY, None, lambda: 0, prepare=Log().prepare, record=lambda: clone.log(False)
     )
-    assert (clone.directory / "unlocked").read_bytes() == HELLO
+    pointer = f"/annex/objects/{KEY}\n".encode()
+    assert (clone.directory / "unlocked").read_bytes() == pointer
     stored(clone)
     assert (clone.directory / "locked").read_bytes() == HELLO
-    # The object is another file than before, which git-annex finds out by itself.
-    assert "Stale or missing inode cache; updating" in clone.fsck()
+    assert (clone.directory / "unlocked").read_bytes() == HELLO
+    # The object is another file than before, and git-annex finds it recorded.
     assert clone.fsck() == ""
 
 

@@ -36,6 +36,21 @@ def test_nonsense_is_no_identity(text: str) -> None:
     assert InodeCache.parse(text) is None
 
 
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [
+        (1795245750_603133051, "603133 17 1795245750 603133051"),
+        (1700000000_050000000, "603133 17 1700000000 05"),
+        (1700000000_000000000, "603133 17 1700000000 "),
+    ],
+)
+def test_identities_are_written_as_git_annex_does(nanoseconds: int, text: str) -> None:
+    identity = Identity(603133, 17, nanoseconds)
+    assert identity.text == text
+    cache = InodeCache.parse(text)
+    assert cache is not None and cache.matches(identity, weak=False)
+
+
 def test_weak_and_strong_matches() -> None:
     cache = InodeCache(12, 6, 100, 5)
     assert cache.matches(Identity(12, 6, 100 * 10**9 + 5), weak=False)
