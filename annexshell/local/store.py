@@ -79,7 +79,7 @@ class LocalStore:
         # Loading what writes the log takes longer than many a transfer.
         if not self._warm:
             self._warm = True
-            threading.Thread(target=_load_git, daemon=True).start()
+            threading.Thread(target=_load_git).start()
 
     async def present(self, key: Key) -> bool:
         return await self._maybe_slow(partial(self._fresh().present, key))

@@ -163,9 +163,12 @@ class PeerStore:
 
     async def _ask(self, request: m.Message) -> tuple[Channel, m.Message]:
         channel = await self.connect()
+        return channel, await self._ask_on(channel, request)
+
+    async def _ask_on(self, channel: Channel, request: m.Message) -> m.Message:
         try:
             channel.say(request)
-            return channel, await channel.receive()
+            return await channel.receive()
         except (LinkError, ProtocolError) as error:
             await self._drop()
             raise PeerFailed(name=self.name, detail=error) from error
@@ -191,18 +194,17 @@ class PeerStore:
         return answer.seconds
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
-        if before is None:
-            _, answer = await self._ask(m.Remove(key))
-        else:
-            refusal = await self._cannot_limit()
+        channel = await self.connect()
+        request: m.Message = m.Remove(key)
+        if before is not None:
+            refusal = self._cannot_limit(channel)
             if refusal:
                 return Outcome(False, reason=refusal)
-            _, answer = await self._ask(m.RemoveBefore(before, key))
-        return outcome_of(_unless_error(answer))
+            request = m.RemoveBefore(before, key)
+        return outcome_of(_unless_error(await self._ask_on(channel, request)))
 
-    async def _cannot_limit(self) -> str:
+    def _cannot_limit(self, channel: Channel) -> str:
         """Why a time limit would not be kept by the peer; empty if it would."""
-        channel = await self.connect()
         if channel.version < 3:
             return f"{self.name} is too old to remove content only before a given time"
         if self._stamped not in (None, channel):
