@@ -18,6 +18,7 @@ import trio
 
 from annexshell.errors import (
     ContentLocked,
+    LockTimeout,
     RepositoryReplaced,
     RequestError,
     ShellError,
@@ -36,6 +37,9 @@ from annexshell.repository.retention import RETAIN_NS
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 
 log = logging.getLogger("annexshell.local")
+
+SETTLE_PATIENCE = 5.0
+"""Seconds to wait for the journal's lock; a client may be waiting for us meanwhile."""
 
 T = TypeVar("T")
 
@@ -198,7 +202,10 @@ async def settle_branch(branch: Branch) -> None:
     """Commit what waits in the journal. Failing is no harm: the journal keeps it."""
     try:
         if branch.dirty:
-            await in_thread(branch.settle)
+            await in_thread(partial(branch.settle, SETTLE_PATIENCE))
+    except LockTimeout as error:
+        # Whoever holds the lock so long is committing, or the next one takes ours along.
+        log.debug("%s", error)
     except RequestError as error:
         log.warning("%s", error)
 

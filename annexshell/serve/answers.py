@@ -36,6 +36,10 @@ Service = Callable[[Channel, bytes], Awaitable[None]]
 Refuse = Callable[[m.Message], None]
 
 
+async def nothing_to_do() -> None:
+    """What a session does where there is nothing to do."""
+
+
 async def our_version(asked: int) -> int:
     """The version of a session that we answer ourselves."""
     return agreed(asked)
@@ -46,6 +50,7 @@ class Session:
     """One client: its channel, who answers for it, and what it may ask.
 
     ``refuse`` raises the RequestError for a request that the server's mode forbids.
+    ``rest`` is what to do while the client is silent after changing something.
     """
 
     channel: Channel
@@ -53,6 +58,8 @@ class Session:
     refuse: Refuse
     negotiate: Negotiate = our_version
     service: Service | None = None
+    rest: Callable[[], Awaitable[None]] = nothing_to_do
+    changed: bool = False
 
     def reply(self, message: m.Message) -> None:
         """Send an answer, in the form that the client's version knows."""

@@ -19,6 +19,10 @@ from annexshell.serve.answers import ANSWERS, Session
 
 log = logging.getLogger("annexshell.serve")
 
+REST = 1.0
+"""Seconds of silence after which what was changed is committed (spec 03 §12.3)."""
+CHANGING = (m.Put, m.Remove, m.RemoveBefore)
+
 
 async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> int:
     """Greet the client as ``uuid`` and answer until it leaves; the exit code.
@@ -32,6 +36,7 @@ async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> in
         session.channel.say(greeting)
     try:
         while session.channel.talk.state is not State.CLOSED:
+            await _rest(session)
             await _one_request(session)
         await session.channel.flush()
     except LinkClosed as error:
@@ -44,10 +49,18 @@ async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> in
     return 0
 
 
+async def _rest(session: Session) -> None:
+    """A journal that waits for the end of a long session waits too long (spec 03 §11.1)."""
+    if session.changed and await session.channel.silent(REST):
+        session.changed = False
+        await session.rest()
+
+
 async def _one_request(session: Session) -> None:
     try:
         request = await session.channel.receive()
         session.refuse(request)
+        session.changed |= isinstance(request, CHANGING)
         await ANSWERS[type(request)](session, request)
     except (RequestError, Malformed, OutOfTurn) as error:
         session.complain(error)

@@ -80,6 +80,7 @@ async def _session(
         _refuser(request),
         served.negotiate,
         git_service(request) if request.asked is None else None,
+        served.settle,
     )
     code = _CUT_OFF
     try:

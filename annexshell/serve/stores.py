@@ -10,12 +10,8 @@ from annexshell.local.store import LocalStore
 from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID
 from annexshell.repository.open import Repository
-from annexshell.serve.answers import Negotiate, our_version
+from annexshell.serve.answers import Negotiate, nothing_to_do, our_version
 from annexshell.store import Store
-
-
-async def _nothing() -> None:
-    return
 
 
 @attrs.frozen
@@ -24,7 +20,8 @@ class Served:
 
     store: Store
     settle: Callable[[], Awaitable[None]]
-    close: Callable[[], Awaitable[None]] = _nothing
+    """Commits what was recorded; also while the client is silent for a moment."""
+    close: Callable[[], Awaitable[None]] = nothing_to_do
     negotiate: Negotiate = our_version
 
 

@@ -6,6 +6,8 @@ small answer with its content is one system call.
 
 from __future__ import annotations
 
+import trio
+
 from annexshell.errors import LinkClosed, Malformed
 from annexshell.model.payload import Payload, Validity
 from annexshell.protocol import messages as m
@@ -54,6 +56,15 @@ class Channel:
         if self._unsent:
             unsent, self._unsent = self._unsent, bytearray()
             await self.link.write(unsent)
+
+    async def silent(self, seconds: float) -> bool:
+        """Whether the peer says nothing for so long. Raises LinkClosed."""
+        await self.flush()
+        if not self._parser.buffered:
+            with trio.move_on_after(seconds) as patience:
+                await self.link.hung_up()
+            return patience.cancelled_caught
+        return False
 
     async def receive(self) -> m.Message:
         """The next message of the peer.
