@@ -14,6 +14,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+PYTEST := $(BIN)/pytest -q --numprocesses=auto --dist=loadgroup
 
 OLD_CLIENT := 10.20250605
 DEBIAN_DEB := git-annex_10.20230126-3_amd64.deb
@@ -37,13 +38,13 @@ check: $(STAMP)
 	$(BIN)/isort --check $(SOURCES)
 	$(BIN)/flake8 $(SOURCES)
 	$(BIN)/mypy
-	$(BIN)/pytest -q $(CHECKED)
+	$(PYTEST) $(CHECKED)
 
 test: $(STAMP) clients
-	$(BIN)/pytest -q tests
+	$(PYTEST) tests
 
 interop: $(STAMP) clients
-	$(BIN)/pytest -q tests/interop
+	$(PYTEST) tests/interop
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench

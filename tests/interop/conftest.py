@@ -33,6 +33,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if here in item.path.parents:
             item.add_marker(pytest.mark.interop)
+            item.add_marker(pytest.mark.xdist_group(_estate(item)))
+
+
+def _estate(item: pytest.Item) -> str:
+    """Tests that share what is dear to set up are run by one worker."""
+    callspec = getattr(item, "callspec", None)
+    params = callspec.params if callspec else {}
+    return f"{item.path.stem} {params.get('pair') or params.get('server')}"
 
 
 def accounts(world: World) -> list[Account]:
