@@ -23,7 +23,7 @@ CHECKED := tests/unit tests/properties tests/shell tests/conformance tests/wire 
   tests/test_architecture.py
 SOURCES := annexshell tests contrib setup.py
 
-.PHONY: check test interop bench demo clients install clean
+.PHONY: check style quick test interop bench demo clients install clean
 .DEFAULT_GOAL := check
 
 $(STAMP): setup.cfg setup.py
@@ -34,10 +34,15 @@ $(STAMP): setup.cfg setup.py
 	touch $@
 
 check: $(STAMP)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target style quick
+
+style: $(STAMP)
 	$(BIN)/black --check --quiet $(SOURCES) || { $(BIN)/black --check $(SOURCES); exit 1; }
 	$(BIN)/isort --check $(SOURCES)
 	$(BIN)/flake8 $(SOURCES)
 	$(BIN)/mypy
+
+quick: $(STAMP)
 	$(PYTEST) $(CHECKED)
 
 test: $(STAMP) clients
