@@ -110,7 +110,7 @@ class LocalStore:
                 # Before version 10 nothing on the disk keeps the promise, only the lock.
                 self._kept.append((lock, until))
             else:
-                lock.abandon()
+                lock.close()
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
         content = self._fresh()
@@ -194,7 +194,7 @@ class LocalStore:
         while self._kept:
             lock, until = self._kept[0]
             await trio.sleep_until(until)
-            lock.abandon()
+            lock.close()
             self._kept.pop(0)
 
 

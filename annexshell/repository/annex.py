@@ -12,6 +12,7 @@ from contextlib import contextmanager
 
 from annexshell.errors import ShellError, StorageFailed, Unsupported, UnsupportedVersion
 from annexshell.repository.config import GitConfig
+from annexshell.repository.durable import sync_directory
 from annexshell.repository.freezing import Freezer
 from annexshell.repository.hooks import Hooks
 from annexshell.repository.modes import Sharing
@@ -94,14 +95,9 @@ class Annex:
         return self.sharing.make_directories(path, self.paths.annex_dir)
 
     def sync_directory(self, path: str) -> None:
-        """Have the names in a directory reach the disk. Raises OSError."""
-        if not self.fsync:
-            return
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        """Have the names in a directory reach the disk, if so set. Raises OSError."""
+        if self.fsync:
+            sync_directory(path)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 
 from annexshell.errors import RepositoryBusy
+from annexshell.repository.durable import sync_directory
 
 _TIMEOUT = 10.0
 _STAGING = ".annexshell"
@@ -45,7 +46,7 @@ def amend_config(path: str, addition: Callable[[], bytes | None]) -> bool:
             os.fchmod(new.fileno(), mode)
             os.fsync(new.fileno())
         os.rename(lock, path)
-        _sync_directory(os.path.dirname(path))
+        sync_directory(os.path.dirname(path))
         return True
     finally:
         _clear(staging, lock)
@@ -81,11 +82,3 @@ def _take(staging: str, lock: str) -> None:
                 where=lock, detail="the file system has no hard links"
             ) from error
         time.sleep(0.01)
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

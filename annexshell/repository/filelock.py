@@ -14,9 +14,9 @@ import os
 import stat
 import struct
 import time
-from types import TracebackType
 
 from annexshell.errors import LockTimeout
+from annexshell.repository.durable import Closing
 
 _FLOCK = "hhqqi4x"
 _BUSY = frozenset((errno.EAGAIN, errno.EACCES))
@@ -24,7 +24,7 @@ DEFAULT_TIMEOUT = 60.0
 """Seconds to wait for a lock that is held for moments only (spec 02 §19)."""
 
 
-class FileLock:
+class FileLock(Closing):
     """A held lock; closing it, or leaving its block, releases it."""
 
     def __init__(self, fd: int, path: str) -> None:
@@ -50,17 +50,6 @@ class FileLock:
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
-
-    def __enter__(self) -> FileLock:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def try_lock(path: str, *, exclusive: bool, create: bool = True) -> FileLock | None:

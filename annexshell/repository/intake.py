@@ -13,12 +13,11 @@ any moment keeps what came, for the next attempt.
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository.annex import Annex, storage
+from annexshell.repository.durable import Closing
 from annexshell.repository.hashing import Verifier, is_verifiable
 from annexshell.repository.objects import Objects, digest_range
 from annexshell.repository.partial import Partial
@@ -76,7 +75,7 @@ def _open_partial(annex: Annex, key: Key) -> Partial:
         return partial
 
 
-class Intake:
+class Intake(Closing):
     """One reception. Not thread safe, except that hashing may run beside writing."""
 
     def __init__(
@@ -209,14 +208,3 @@ class Intake:
         self._partial.forget_if_empty()
         self._partial.close()
         self._transfer.close()
-
-    def __enter__(self) -> Intake:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

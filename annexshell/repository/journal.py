@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from annexshell.errors import JournalFailed, KeyNotStorable
 from annexshell.logs.merge import complete_lines
+from annexshell.repository.durable import sync_directory
 from annexshell.repository.filelock import FileLock, wait_lock
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
@@ -224,13 +225,8 @@ class Journal:
         self._sync_directory(os.path.dirname(path))
 
     def _sync_directory(self, path: bytes) -> None:
-        if not self._fsync:
-            return
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        if self._fsync:
+            sync_directory(path)
 
     @contextmanager
     def _failing(self, path: bytes) -> Iterator[None]:

@@ -15,12 +15,12 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from types import TracebackType
 
 from annexshell.errors import ContentLocked, LockTimeout
 from annexshell.model.key import Key
 from annexshell.repository import retention
 from annexshell.repository.annex import Annex, storage, unlink_quietly
+from annexshell.repository.durable import Closing
 from annexshell.repository.filelock import (
     FileLock,
     holder_of,
@@ -36,7 +36,7 @@ _TRIES = 5
 """Attempts at a lock file that others delete as fast as it is made."""
 
 
-class SharedLock:
+class SharedLock(Closing):
     """Content that nobody may remove. Left without `unlock`, its promise stays."""
 
     def __init__(self, locking: Locking, place: ObjectPlace, held: FileLock) -> None:
@@ -53,29 +53,18 @@ class SharedLock:
         """
         if self.promise is not None:
             self._locking.promises.finish(self.promise)
-        self.abandon()
+        self.close()
         if self.guard is None:
             self._locking.tidy(self.place)
 
-    def abandon(self) -> None:
+    def close(self) -> None:
         """The locker is gone: the lock ends, the promise stays. Twice is harmless."""
         self._held.close()
         if self.guard is not None:
             self.guard.close()
 
-    def __enter__(self) -> SharedLock:
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.abandon()
-
-
-class ExclusiveLock:
+class ExclusiveLock(Closing):
     """Content that only the holder may remove; a context manager."""
 
     def __init__(self, locking: Locking, place: ObjectPlace, held: FileLock) -> None:
@@ -84,23 +73,12 @@ class ExclusiveLock:
         self.place = place
         self.guard: FileLock | None = None
 
-    def release(self) -> None:
+    def close(self) -> None:
         """End the lock; its files and then empty directories go before it does."""
         self._locking.clear(self.place, lock_file=self.guard is None)
         self._held.close()
         if self.guard is not None:
             self.guard.close()
-
-    def __enter__(self) -> ExclusiveLock:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class Locking:
@@ -219,7 +197,7 @@ class Locking:
             return lock
         finally:
             if not good:
-                lock.release()
+                lock.close()
 
     def _discard_promise(self, place: ObjectPlace) -> None:
         freezer = self._annex.freezer

@@ -9,11 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from types import TracebackType
 from typing import NamedTuple
 
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, failed, storage
+from annexshell.repository.durable import Closing
 from annexshell.repository.hashing import Verifier
 from annexshell.repository.keysdb import Identity, inode_caches, inodes_changed
 from annexshell.repository.paths import ObjectPlace
@@ -128,7 +128,7 @@ class Objects:
         return same and verifier.ok()
 
 
-class OpenObject:
+class OpenObject(Closing):
     """Content that can be read, even if it is removed meanwhile."""
 
     def __init__(self, fd: int, path: str, offset: int) -> None:
@@ -157,17 +157,6 @@ class OpenObject:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
-
-    def __enter__(self) -> OpenObject:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def status_of(path: str) -> os.stat_result | None:

@@ -303,7 +303,7 @@ def test_git_annex_respects_our_promise(annex10: GitAnnex) -> None:
     content = stored(annex10)
     lock = content.lock_shared(KEY)
     assert lock is not None
-    lock.abandon()
+    lock.close()
     assert "content is locked" in annex10.dropkey()
     stamp = Path(lock.place.retention)
     stamp.write_text(f"{time.time() - 1:.3f}s")

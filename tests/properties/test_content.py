@@ -97,7 +97,7 @@ class ContentMachine(RuleBasedStateMachine):
             for reception in self.receptions.values():
                 reception.intake.close()
             for _, _, lock, _ in self.locks:
-                lock.abandon()
+                lock.close()
             shutil.rmtree(self.top)
 
     @rule(key=KEYS, view=st.integers(0, 1), peer=st.sampled_from([PEER, OTHER_PEER]))
@@ -192,7 +192,7 @@ class ContentMachine(RuleBasedStateMachine):
         if orderly:
             lock.unlock()
         else:
-            lock.abandon()
+            lock.close()
             if self.promises:
                 self.retained.setdefault(key, []).append(until)
 

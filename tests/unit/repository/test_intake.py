@@ -638,7 +638,7 @@ def given_up_removal(repository: Repository, monkeypatch: pytest.MonkeyPatch) ->
 
     def late(self: placing.Placing, key: Key, *more: Any) -> SharedLock:
         assert lock is not None
-        lock.release()
+        lock.close()
         return hold(self, key, *more)
 
     monkeypatch.setattr(placing.Placing, "_hold", late)

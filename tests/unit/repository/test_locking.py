@@ -118,7 +118,7 @@ def test_what_is_being_removed_cannot_be_locked(
     with pytest.raises(ContentLocked):
         drop(content, KEY)
     assert content.present(KEY)
-    exclusive.release()
+    exclusive.close()
     assert not content.being_removed(KEY)
     locked(content).unlock()
 
@@ -238,7 +238,7 @@ def test_d2_a_lock_that_is_left_without_unlock_keeps_its_promise(
 def test_d3_a_dead_lockers_promise_outlives_a_later_unlock(
     repository: Repository, content: Content, place: ObjectPlace
 ) -> None:
-    locked(content).abandon()
+    locked(content).close()
     promised = current(place)
     later = locked(reopened(repository))
     assert current(place) > promised
@@ -333,7 +333,7 @@ def test_an_abandoned_lock_among_others_keeps_its_own_promise(
     first, second, third = (locked(content) for _ in range(3))
     assert second.promise is not None
     third.unlock()
-    second.abandon()
+    second.close()
     first.unlock()
     assert current(place) == second.promise.moment
 
