@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import select
 import shutil
 import signal
 import socket
@@ -272,10 +273,11 @@ def start(server: Running, key: str) -> tuple[subprocess.Popen[bytes], int]:
 
 
 def wait_until_ended(pid: int) -> None:
-    """Wait for a process that is not our child."""
-    watched = os.pidfd_open(pid)
-    import select
-
+    """Wait for a process that is not our child, and may have ended by now."""
+    try:
+        watched = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
     ended, _, _ = select.select([watched], [], [], 60)
     os.close(watched)
     assert ended
