@@ -187,10 +187,6 @@ class CannotServeCluster(ShellError):
     )
 
 
-class CannotProxy(ShellError):
-    text = "Cannot proxy {command} command."
-
-
 class RepositoryBusy(ShellError):
     """Passing trouble at start; 255 makes clients try again instead of giving up for good."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 
-from annexshell.logs.mapped import Entry, Form, parse_map, with_value
-from annexshell.model.clock import Clock
-from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
+from annexshell.logs.mapped import Entry, Form, parse_map
+from annexshell.model.ids import UUID, is_cluster_uuid
 
 Clusters = Mapping[UUID, frozenset[UUID]]
 
@@ -34,20 +33,6 @@ def with_clusters(holders: frozenset[UUID], living: Clusters) -> frozenset[UUID]
     return holders.union(
         uuid for uuid, nodes in living.items() if not nodes.isdisjoint(holders)
     )
-
-
-def with_cluster(
-    content: bytes, cluster: UUID, nodes: Iterable[UUID], candidate: Clock
-) -> bytes | None:
-    """The whole new text of the log, None if the cluster has just these nodes already.
-
-    Raises ValueError for what no reader would take for a cluster or a node.
-    """
-    wanted = sorted(set(nodes))
-    if not is_cluster_uuid(cluster) or not all(map(is_safe_uuid, wanted)):
-        raise ValueError("not a cluster uuid, or not the uuid of a node")
-    value = b" ".join(wanted)
-    return with_value(content, Form.NEW, cluster, value, candidate, _readable)
 
 
 def _readable(entry: Entry) -> bool:

@@ -7,12 +7,10 @@ parts of paths: an entry whose name is not legal is not there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from annexshell.logs.mapped import Entry, Form, parse_map, with_value
-from annexshell.model.clock import Clock
-from annexshell.model.ids import UUID, is_safe_uuid
+from annexshell.logs.mapped import Entry, Form, parse_map
+from annexshell.model.ids import UUID
 
 _LEGAL = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
@@ -37,21 +35,6 @@ def proxied_by(content: bytes) -> dict[UUID, tuple[Proxied, ...]]:
         )
         for field, entry in parse_map(content, Form.NEW, _readable).items()
     }
-
-
-def with_proxied(
-    content: bytes, gateway: UUID, proxied: Iterable[Proxied], candidate: Clock
-) -> bytes | None:
-    """The whole new text of the log, None if the gateway's list is that already.
-
-    Raises ValueError for a name that readers would drop.
-    """
-    wanted = sorted(set(proxied))
-    for uuid, name in wanted:
-        if not is_legal_name(name) or not is_safe_uuid(uuid):
-            raise ValueError("not a name or uuid that can be proxied")
-    value = b" ".join(b"%b:%b" % (uuid, name) for uuid, name in wanted)
-    return with_value(content, Form.NEW, gateway, value, candidate, _readable)
 
 
 def _readable(entry: Entry) -> bool:

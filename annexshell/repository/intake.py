@@ -13,7 +13,6 @@ any moment keeps what came, for the next attempt.
 
 from __future__ import annotations
 
-from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository.annex import Annex, storage
@@ -148,33 +147,6 @@ class Intake(Closing):
         Everything before them must have been hashed, by `prehash` if it was here before.
         """
         self._verifier.update(chunk)
-
-    def splice_target(self) -> int:
-        """The descriptor for the kernel to write to, at its position.
-
-        Ask for it before every move and report that with `moved`; after the first, no
-        `write`. Raises StorageFailed.
-        """
-        with storage("writing content", self._partial.path):
-            self._partial.allow_splice()
-        self._check_length()
-        return self._partial.fd
-
-    def moved(self, count: int) -> None:
-        """``count`` bytes were written to `splice_target`. Raises StorageFailed."""
-        self.written += count
-        self._check_length()
-        self._transfer.progress(self.written)
-
-    def _check_length(self) -> None:
-        # Writing at a position beyond the end of a file that somebody shortened would
-        # leave a hole, which nothing but a digest could tell from content.
-        if self._partial.size() != self.written:
-            raise StorageFailed(
-                action="writing content",
-                where=self._partial.path,
-                detail="somebody else writes to it",
-            )
 
     def finish(self, validity: Validity, record: Record) -> bool:
         """All bytes came: verify, make durable, put in place, record, in this order.

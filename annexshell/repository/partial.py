@@ -7,7 +7,6 @@ written at its end only: if somebody else shortened or lengthened it, the sizes 
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import stat
 
@@ -100,13 +99,6 @@ class Partial:
     def append(self, chunk: bytes | bytearray | memoryview) -> int:
         """Write at the end; returns how many bytes were taken. Raises OSError."""
         return os.write(self.fd, chunk)
-
-    def allow_splice(self) -> None:
-        """splice and sendfile refuse a file opened for appending; put it at its end."""
-        flags = fcntl.fcntl(self.fd, fcntl.F_GETFL)
-        if flags & os.O_APPEND:
-            fcntl.fcntl(self.fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
-            os.lseek(self.fd, 0, os.SEEK_END)
 
     def named(self, path: str) -> bool:
         """Whether ``path`` names this very file."""

@@ -6,7 +6,6 @@ import pytest
 
 from annexshell.logs.clusters import (
     clusters,
-    with_cluster,
     with_clusters,
     without_dead,
 )
@@ -68,15 +67,3 @@ def test_clusters_are_not_nodes_of_clusters() -> None:
 def test_a_key_can_be_in_two_clusters() -> None:
     known = {C1: frozenset((U1,)), C2: frozenset((U1,))}
     assert with_clusters(frozenset((U1,)), known) == {U1, C1, C2}
-
-
-def test_writing_nodes() -> None:
-    text = with_cluster(_line(12, C1, U3), C1, [U2, U1], NOW)
-    assert text == _line(13, C1, U1 + b" " + U2)
-    assert with_cluster(text, C1, [U1, U2], NOW) is None
-    assert with_cluster(text, C1, [], NOW) == _line(14, C1, b"")
-
-
-def test_what_is_no_cluster_is_not_written() -> None:
-    with pytest.raises(ValueError):
-        with_cluster(b"", U1, [U2], NOW)

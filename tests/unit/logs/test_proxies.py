@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annexshell.logs.proxies import Proxied, proxied_by, with_proxied
+from annexshell.logs.proxies import proxied_by
 from annexshell.model.clock import SECOND, Clock
 from annexshell.model.ids import UUID
 
@@ -42,15 +42,3 @@ def test_lists_and_names_that_are_not_legal(
 )
 def test_a_malformed_element_voids_its_line_alone(value: bytes) -> None:
     assert _one(value) == [(b"u0", b"old")]
-
-
-def test_writing_a_list() -> None:
-    wanted = [Proxied(UUID(b"u2"), b"b"), Proxied(UUID(b"u1"), b"a")]
-    text = with_proxied(b"9s gate u3:c\n3s other u9:z\n", G, wanted, NOW)
-    assert text == b"10s gate u1:a u2:b\n3s other u9:z\n"
-    assert with_proxied(text, G, wanted, NOW) is None
-
-
-def test_a_name_that_readers_would_drop_is_not_written() -> None:
-    with pytest.raises(ValueError):
-        with_proxied(b"", G, [Proxied(UUID(b"u2"), b"../b")], NOW)

@@ -118,25 +118,6 @@ def test_hashing_may_lag_behind_writing(content: Content) -> None:
         assert intake.finish(Validity.VALID, Log().present)
 
 
-def test_bytes_moved_by_the_kernel_are_hashed_from_the_file(content: Content) -> None:
-    interrupt(content, KEY, b"he")
-    with begin(content, KEY) as intake:
-        target = intake.splice_target()
-        intake.moved(os.write(target, b"llo\n"))
-        assert intake.finish(Validity.VALID, Log().present)
-
-
-@pytest.mark.parametrize("others", [b"", b"01234XXXXX"])
-def test_no_move_into_a_file_that_others_write_to(
-    content: Content, repository: Repository, others: bytes
-) -> None:
-    with begin(content, WORM) as intake:
-        intake.moved(os.write(intake.splice_target(), b"01234"))
-        tmp_path_of(repository, WORM).write_bytes(others)
-        with pytest.raises(StorageFailed, match="somebody else"):
-            intake.splice_target()
-
-
 def test_a_complete_temporary_file_needs_no_more_bytes(content: Content) -> None:
     interrupt(content, KEY, HELLO)
     with begin(content, KEY) as intake:
