@@ -7,7 +7,6 @@ promised is not removed, and nothing but a key's content is ever its object.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -39,6 +38,7 @@ from tests.support.content import (
     sha256_key,
     tmp_path_of,
 )
+from tests.support.world import remove_tree
 
 _DATA = {
     sha256_key(b"hello\n"): b"hello\n",
@@ -98,7 +98,7 @@ class ContentMachine(RuleBasedStateMachine):
                 reception.intake.close()
             for _, _, lock, _ in self.locks:
                 lock.close()
-            shutil.rmtree(self.top)
+            remove_tree(Path(self.top))
 
     @rule(key=KEYS, view=st.integers(0, 1), peer=st.sampled_from([PEER, OTHER_PEER]))
     def begin(self, key: Key, view: int, peer: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from tests.conformance.test_store import sent
 from tests.support.async_tests import trio_test
 from tests.support.content import HERE, PEER, make_repository
 from tests.support.memory_store import key_of
+from tests.support.world import remove_tree
 
 CONTENT = b"some content"
 K = key_of(CONTENT)
@@ -87,7 +87,7 @@ async def test_an_unmounted_disk_is_an_error_and_not_absence(tmp_path: Path) -> 
 async def test_another_repository_under_the_path_is_not_served(tmp_path: Path) -> None:
     store = store_at(tmp_path / "r")
     assert (await sent(store, K, CONTENT)).ok
-    shutil.rmtree(tmp_path / "r")
+    remove_tree(tmp_path / "r")
     make_repository(tmp_path / "r")
     config = tmp_path / "r/config"
     config.write_text(config.read_text().replace(HERE, "9" + HERE[1:]))
