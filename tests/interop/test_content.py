@@ -364,7 +364,8 @@ def test_modes_are_git_annexs_own(annex: GitAnnex, setting: str) -> None:
         store()
         path = object_path(annex.open(), KEY)
         modes.append([mode_of(p) for p in (path, path.parent, path.parent.parent)])
-        assert annex.dropkey() == ""
+        # By us: git-annex's own dropkey fails for all but root where the setting is octal.
+        assert drop(annex.content(), KEY)
     assert modes[0] == modes[1]
 
 
