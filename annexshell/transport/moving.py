@@ -10,6 +10,7 @@ Two things can break, and the difference matters: `PayloadShort` is the source's
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Awaitable, Callable
 
@@ -18,6 +19,8 @@ from annexshell.model.payload import Payload
 from annexshell.transport import syscalls
 from annexshell.transport.link import Link, widen
 from annexshell.transport.syscalls import CHUNK, Unsupported
+
+log = logging.getLogger("annexshell.transport")
 
 SMALL = 1 << 16
 """Bytes below which one read and one write beat anything cleverer."""
@@ -36,15 +39,15 @@ async def send(payload: Payload, link: Link) -> None:
         await _first_that_works(payload, link, (_by_splice, _by_pipe, _by_copy))
 
 
-async def read_small(payload: Payload) -> bytes | None:
+async def read_small(payload: Payload) -> bytearray | None:
     """The whole of a small file payload, to be sent together with what goes around it.
 
     None if it is not small or not a file; nothing was moved then. Raises PayloadShort.
     """
     if payload.position is None or payload.remaining > SMALL:
         return None
-    data = os.pread(payload.descriptor, payload.remaining, payload.position)
-    payload.moved(len(data))
+    data = bytearray(payload.remaining)
+    await fill(payload, memoryview(data))
     _check_all(payload)
     return data
 
@@ -100,11 +103,13 @@ async def feed(
 
 
 async def _read(payload: Payload, target: memoryview) -> int:
-    if payload.position is not None:
-        return os.preadv(payload.descriptor, [target], payload.position)
+    """The number of bytes read; 0 where no more come, for whatever reason."""
     try:
+        if payload.position is not None:
+            return os.preadv(payload.descriptor, [target], payload.position)
         return await syscalls.read_into(payload.descriptor, target)
-    except ConnectionError:
+    except OSError as error:
+        log.warning("%s cannot be read: %s", payload.source, error.strerror)
         return 0
 
 

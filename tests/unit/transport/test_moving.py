@@ -191,7 +191,8 @@ async def test_small_files_are_read_at_once(tmp_path: Path) -> None:
     path = tmp_path / "content"
     path.write_bytes(b"small")
     with path.open("rb") as file:
-        assert await moving.read_small(Payload(4, file.fileno(), position=1)) == b"mall"
+        small = await moving.read_small(Payload(4, file.fileno(), position=1))
+        assert small is not None and bytes(small) == b"mall"
         with pytest.raises(PayloadShort):
             await moving.read_small(Payload(6, file.fileno(), position=0))
     stream = Payload(3, 0, prefix=b"abc")
@@ -211,3 +212,16 @@ async def test_a_sink_that_cannot_be_spliced_to_misses_nothing(tmp_path: Path) -
     sink.close()
     source.close()
     assert log.read_bytes() == CONTENT
+
+
+@trio_test
+async def test_a_source_that_cannot_be_read_is_one_that_ends_early() -> None:
+    """A disk's EIO, say; a directory's EISDIR is easier to have."""
+    fd = os.open("/", os.O_RDONLY)
+    try:
+        with pytest.raises(PayloadShort):
+            await moving.read_small(Payload(10, fd, position=0, source="a disk"))
+        with pytest.raises(PayloadShort):
+            await moving.drain(Payload(10, fd, position=0, source="a disk"))
+    finally:
+        os.close(fd)
