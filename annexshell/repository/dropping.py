@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from annexshell.repository.worktree import WorkTree
 
 
+class _TooLate(Exception):
+    """The time before which the content might be removed is over."""
+
+
 class Dropping:
     """Removes content of one repository."""
 
@@ -62,9 +66,12 @@ class Dropping:
             if not self._removable(key, self._objects.find(key)):
                 return True
             prepare()
-            if before is not None and clock() >= before:
+            try:
+                removed = self._delete(
+                    key, lock.place, lambda: before is None or clock() < before
+                )
+            except _TooLate:
                 return False
-            removed = self._delete(key, lock.place)
             if self._work_tree is not None and removed is not None:
                 self._work_tree.empty(key, removed)
             record()
@@ -98,33 +105,54 @@ class Dropping:
                 " drop it with git annex there",
             )
 
-    def _delete(self, key: Key, place: ObjectPlace) -> os.stat_result | None:
-        """Returns what the object was; None if it is gone already."""
+    def _delete(
+        self, key: Key, place: ObjectPlace, in_time: Callable[[], bool]
+    ) -> os.stat_result | None:
+        """Returns what the object was; None if it is gone already. Raises _TooLate.
+
+        ``in_time`` is asked last of all: thawing may run a command that takes long, and so
+        may waiting for others that freeze the directory.
+        """
         status = status_of(place.object)
         self._refuse_shared_erasure(key, place, status)
-        freezer = self._annex.freezer
+        freezer, erases = self._annex.freezer, self._annex.hooks.erases
+        bad = self._annex.paths.bad(key)
         with (
             storage("removing content", place.object),
             freezer.thawed(place.directory),
         ):
-            if self._annex.hooks.thaws or self._annex.hooks.erases:
+            if self._annex.hooks.thaws or erases:
                 freezer.thaw_object(place.object)
-            if self._annex.hooks.erases:
-                self._erase(key, place)
-            else:
-                freezer.persist(place.directory, lambda: os.unlink(place.object))
+            try:
+                if erases:
+                    self._annex.make_directories(os.path.dirname(bad))
+                freezer.persist(
+                    place.directory,
+                    lambda: _take_away(place.object, bad if erases else None, in_time),
+                )
+            except _TooLate:
+                freezer.protect(place.object)
+                freezer.freeze_object(place.object)
+                raise
+            if erases:
+                self._erase(bad)
         return status
 
-    def _erase(self, key: Key, place: ObjectPlace) -> None:
+    def _erase(self, bad: str) -> None:
         """Erase under a name that nobody takes for the content.
 
         Erasing takes long; if it is interrupted, half erased content must not be present.
         """
-        bad = self._annex.paths.bad(key)
-        self._annex.make_directories(os.path.dirname(bad))
-        self._annex.freezer.persist(
-            place.directory, lambda: os.rename(place.object, bad)
-        )
         self._annex.hooks.erase(bad)
         if os.path.lexists(bad):
             os.unlink(bad)
+
+
+def _take_away(path: str, bad: str | None, in_time: Callable[[], bool]) -> None:
+    """The object goes, or to ``bad``, unless it is too late. Raises _TooLate, OSError."""
+    if not in_time():
+        raise _TooLate
+    if bad is None:
+        os.unlink(path)
+    else:
+        os.rename(path, bad)

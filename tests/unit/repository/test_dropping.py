@@ -79,6 +79,21 @@ def test_the_clock_is_compared_under_the_lock(tmp_path: Path, version: str) -> N
     assert held == [True]
 
 
+def test_the_clock_is_compared_after_thawing(
+    repository: Repository, content: Content
+) -> None:
+    """A command that thaws may take longer than the time that is left."""
+    path = object_path(repository, KEY)
+
+    def clock() -> int:
+        return 10 if path.parent.stat().st_mode & 0o200 else 0
+
+    log = Log()
+    assert not content.remove(KEY, 5, clock, prepare=log.prepare, record=log.absent)
+    assert content.present(KEY) and log.entries == []
+    assert path.parent.stat().st_mode & 0o222 == 0 == path.stat().st_mode & 0o222
+
+
 def test_after_the_deadline_nothing_is_left_but_the_object(
     repository: Repository, content: Content
 ) -> None:
