@@ -15,6 +15,7 @@ import pytest
 from annexshell.errors import ContentLocked, TransferInProgress
 from annexshell.model.payload import Validity
 from annexshell.repository.content import Content
+from annexshell.repository.filelock import holder_of
 from annexshell.repository.open import Repository, open_repository
 from tests.support.content import (
     HELLO,
@@ -332,9 +333,10 @@ def test_transfers_exclude_each_other(annex10: GitAnnex) -> None:
     with annex10.session() as session:
         assert session.ask(f"PUT  {key}") == "PUT-FROM 0"
         session.say(f"DATA {len(BIG)}", BIG[: len(BIG) // 2])
-        lock = Path(content.annex.paths.download_lock(key))
+        lock = content.annex.paths.download_lock(key)
         deadline = time.monotonic() + 60
-        while not lock.exists():
+        # The file is there a moment before it is locked.
+        while holder_of(lock) is None:
             assert time.monotonic() < deadline, "git-annex took no transfer lock"
             os.sched_yield()
         with pytest.raises(TransferInProgress):
