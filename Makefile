@@ -5,7 +5,7 @@
 #   make check     formatting, linting, types and the tests that run no git-annex; under a minute
 #   make interop   the tests against the real git-annex client and sshd
 #   make bench     how fast we are beside git-annex-shell
-#   make clients   the older git-annex clients that some interop tests use
+#   make clients   the older git-annex clients, and DataLad, that some interop tests use
 #   make install   install the two programs for use (see below)
 #   make clean     remove everything that was made here
 
@@ -17,6 +17,7 @@ STAMP := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q --numprocesses=auto --dist=loadgroup
 
 OLD_CLIENT := 10.20250605
+DATALAD := 1.7.1
 DEBIAN_DEB := git-annex_10.20230126-3_amd64.deb
 
 CHECKED := tests/unit tests/properties tests/shell tests/conformance tests/wire \
@@ -57,13 +58,17 @@ bench: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/python contrib/demo.py
 
-# The older clients. A machine that cannot have one (no PyPI, no Debian mirror, another
+# The older clients, and DataLad. A machine that cannot have one (no PyPI, no Debian mirror, another
 # processor) still runs the tests: those that need it are skipped and say so.
-clients: .venv-old/.ready .cache/debian/.ready
+clients: .venv-old/.ready .venv-datalad/.ready .cache/debian/.ready
 
 .venv-old/.ready: | $(STAMP)
 	@$(PYTHON) -m venv .venv-old && .venv-old/bin/python -m pip install --quiet git-annex==$(OLD_CLIENT) \
 	  && touch $@ || echo "make: git-annex $(OLD_CLIENT) could not be installed; its tests will be skipped" >&2
+
+.venv-datalad/.ready: | $(STAMP)
+	@$(PYTHON) -m venv .venv-datalad && .venv-datalad/bin/python -m pip install --quiet datalad==$(DATALAD) pytest \
+	  && touch $@ || echo "make: DataLad $(DATALAD) could not be installed; its tests will be skipped" >&2
 
 .cache/debian/.ready:
 	@mkdir -p .cache/debian && { contrib/fetch-debian-client .cache/debian $(DEBIAN_DEB) && touch $@; } \
@@ -84,5 +89,5 @@ install:
 	@echo "installed $(PREFIX)/bin/annexshell and $(PREFIX)/bin/annexshell-admin"
 
 clean:
-	rm -rf .venv .venv-old .cache build *.egg-info .hypothesis .mypy_cache .pytest_cache .coverage
+	rm -rf .venv .venv-old .venv-datalad .cache build *.egg-info .hypothesis .mypy_cache .pytest_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
