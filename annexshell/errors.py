@@ -242,6 +242,18 @@ class KeyNotStorable(RequestError):
     text = "this key cannot be stored here ({key}): {detail}"
 
 
+class NotVerifiable(KeyNotStorable):
+    """The key tells how its content can be verified, but that cannot be done here."""
+
+    text = "the content of this key cannot be verified here ({key}): {detail}"
+
+
+class BackendFailed(RequestError):
+    """The program of an external backend broke: its word is not replaced by trust."""
+
+    text = "the program {program} failed ({key}): {detail}; see whether it works"
+
+
 class NotAvailable(RequestError):
     text = "{request} is not available on this connection: {detail}"
 

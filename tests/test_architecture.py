@@ -49,6 +49,8 @@ ONLY_IN: dict[str, set[str]] = {
     "pygit2": {"repository/git.py"},
     "asyncssh": {"sshd"},
     "asyncio": {"sshd"},
+    "blake3": {"repository/backends.py"},
+    "xxhash": {"repository/backends.py"},
 }
 ALLOWED_THIRD_PARTY = {"attrs", *ONLY_IN}
 

@@ -1,135 +1,173 @@
-"""Whether bytes are a key's content: digests by backend (spec 02 §3).
+"""Whether bytes are a key's content (spec 02 §3).
 
-The set of backends is closed. One that we know but cannot compute is refused, because
-content that nobody verified would count as a good copy; one that git-annex does not know
-either can only be checked by its size.
+A key's `Check` says how that is told: by digests, by the program of an external backend,
+or by the size alone where nobody could tell more. A `Verifier` carries it out, hashing
+while the bytes arrive. What could be told and cannot be told here is refused, because
+content that nobody verified would count as a good copy.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from annexshell.errors import KeyNotStorable
+import attrs
+
+from annexshell.errors import BackendFailed, NotVerifiable, RequestError
 from annexshell.model.key import Key
-
-
-class Digest(Protocol):
-    """What every hashlib object can do."""
-
-    def update(self, data: bytes | bytearray | memoryview, /) -> None: ...
-
-    def hexdigest(self) -> str: ...
-
-
-class _Algorithm(NamedTuple):
-    start: Callable[[], Digest]
-    secure: bool
-
-
-def _plain(name: str, secure: bool) -> _Algorithm:
-    return _Algorithm(lambda: hashlib.new(name, usedforsecurity=False), secure)
-
-
-def _blake2b(bits: int) -> _Algorithm:
-    return _Algorithm(lambda: hashlib.blake2b(digest_size=bits // 8), True)
-
-
-def _blake2s(bits: int) -> _Algorithm:
-    return _Algorithm(lambda: hashlib.blake2s(digest_size=bits // 8), True)
-
-
-_ALGORITHMS: dict[bytes, _Algorithm] = {
-    **{b"SHA%d" % n: _plain(f"sha{n}", True) for n in (224, 256, 384, 512)},
-    **{b"SHA3_%d" % n: _plain(f"sha3_{n}", True) for n in (224, 256, 384, 512)},
-    **{b"BLAKE2B%d" % n: _blake2b(n) for n in (160, 224, 256, 384, 512)},
-    **{b"BLAKE2S%d" % n: _blake2s(n) for n in (160, 224, 256)},
-    b"SHA1": _plain("sha1", False),
-    b"MD5": _plain("md5", False),
-}
-_BUNDLE = b"GITBUNDLE"
-
-_SECURE_UNCOMPUTED = re.compile(
-    rb"(SKEIN(256|512)|BLAKE2BP512|BLAKE2SP(224|256)|BLAKE3_256)E?\Z"
+from annexshell.repository.backends import (
+    Algorithm,
+    Digest,
+    algorithm_of,
+    expected,
+    started,
 )
 
+if TYPE_CHECKING:
+    from annexshell.repository.external import Program
+    from annexshell.repository.open import Repository
 
-def is_verifiable(key: Key) -> bool:
-    """Whether the content can be checked against a digest in the key."""
-    return _algorithm(key) is not None
-
-
-def is_secure(key: Key) -> bool:
-    """Whether annex.securehashesonly lets the key in (spec 02 §3.1)."""
-    algorithm = _algorithm(key)
-    if algorithm is not None:
-        return algorithm.secure
-    return _SECURE_UNCOMPUTED.match(key.backend) is not None
+_EQUIVALENT = b"VURL"
+_PATIENCE = "annexshell.backend-timeout"
+_DEFAULT_PATIENCE = 600
 
 
-def check_computable(key: Key) -> None:
-    """Refuse a key whose backend defines a digest that cannot be computed here.
+@attrs.frozen
+class Check:
+    """How the content of one key is told from other bytes.
 
-    Unknown backends, WORM and URL pass: nobody could verify those. Raises KeyNotStorable.
+    Of ``digests`` and ``programs`` one has to agree. ``secure`` is whether
+    annex.securehashesonly lets the key in. ``missing`` is the program that would verify
+    it if it were installed.
     """
-    backend = key.backend
-    if is_verifiable(key):
-        return
-    if _SECURE_UNCOMPUTED.match(backend) or backend in (b"XXH3", b"XXH3E"):
-        detail = "its digest cannot be computed here; use a SHA256 key"
-    elif backend == b"VURL":
-        detail = "VURL keys cannot be verified here; use a SHA256 key"
-    elif backend.startswith(b"X"):
-        detail = "external backends are not run here; use a SHA256 key"
-    else:
-        return
-    raise KeyNotStorable(key=key, detail=detail)
+
+    key: Key
+    digests: tuple[tuple[Key, Algorithm], ...] = ()
+    programs: tuple[tuple[Key, Program], ...] = ()
+    secure: bool = False
+    missing: str = ""
+
+    @property
+    def verifies(self) -> bool:
+        """Whether more than the size is looked at."""
+        return bool(self.digests or self.programs)
+
+
+def check_of(repository: Repository, key: Key) -> Check:
+    """How the repository verifies a key.
+
+    For a VURL key the git-annex branch is read, for an external backend its program asked.
+    Raises NotVerifiable, BackendFailed and BranchUnreadable.
+    """
+    if key.backend == _EQUIVALENT:
+        return _any_of(key, _equivalents(repository, key), repository)
+    algorithm = algorithm_of(key)
+    if algorithm is not None:
+        # Whether its module is there is to be known before any content comes.
+        started(algorithm, key)
+        return Check(key, digests=((key, algorithm),), secure=algorithm.secure)
+    if key.backend.startswith(b"X"):
+        return _external(key, repository)
+    return Check(key)
+
+
+def _external(key: Key, repository: Repository) -> Check:
+    from annexshell.repository.external import find_program, program_name
+
+    patience = repository.config.integer(_PATIENCE, _DEFAULT_PATIENCE)
+    program = find_program(key, max(1, patience))
+    if program is None:
+        return Check(key, missing=program_name(key))
+    able = program.abilities(key)
+    programs = ((key, program),) if able.verifies else ()
+    return Check(key, programs=programs, secure=able.secure)
+
+
+def _equivalents(repository: Repository, key: Key) -> list[Key]:
+    from annexshell.logs.equivalent import equivalent_keys, equivalent_path
+    from annexshell.repository.branch import Branch
+
+    one_level = repository.config.boolean("annex.tune.branchhash1", False)
+    path = equivalent_path(key, one_level=one_level)
+    found = equivalent_keys(Branch(repository).read(path))
+    return sorted(found, key=lambda other: other.text)
+
+
+def _any_of(key: Key, others: list[Key], repository: Repository) -> Check:
+    """The check of a VURL key. Without equivalent keys it cannot be verified by anybody."""
+    if not others:
+        return Check(key, secure=True)
+    checks: list[Check] = []
+    refused: list[RequestError] = []
+    for other in others:
+        try:
+            checks.append(check_of(repository, other))
+        except (NotVerifiable, BackendFailed) as error:
+            refused.append(error)
+    check = Check(
+        key,
+        digests=tuple(entry for one in checks for entry in one.digests),
+        programs=tuple(entry for one in checks for entry in one.programs),
+        # Of what cannot be told it is not known to be secure.
+        secure=all(one.secure for one in checks) and not refused,
+        missing=next((one.missing for one in checks if one.missing), ""),
+    )
+    if not check.verifies and refused:
+        raise refused[0]
+    if not check.verifies:
+        detail = "none of its equivalent keys can be verified"
+        raise NotVerifiable(key=key, detail=detail)
+    return check
 
 
 class Verifier:
     """Takes a key's content in order and tells whether it was that."""
 
-    def __init__(self, key: Key) -> None:
-        self._key = key
-        algorithm = _algorithm(key)
-        self._digest = None if algorithm is None else algorithm.start()
+    def __init__(self, check: Check) -> None:
+        """Raises NotVerifiable."""
+        self._check = check
+        wanted: dict[str, set[str]] = {}
+        self._digests: dict[str, Digest] = {}
+        for key, algorithm in check.digests:
+            # Several equivalent keys may have the same digest: it is computed once.
+            if algorithm.name not in wanted:
+                self._digests[algorithm.name] = started(algorithm, key)
+            wanted.setdefault(algorithm.name, set()).update(expected(key))
+        self._wanted = wanted
         self.count = 0
         """Bytes taken so far."""
 
     @property
+    def verifies(self) -> bool:
+        """Whether more than the number of bytes is looked at, now or at the end."""
+        return self._check.verifies
+
+    @property
     def computes(self) -> bool:
-        """Whether the bytes matter, and not only their number."""
-        return self._digest is not None
+        """Whether the bytes given to `update` matter, and not only their number."""
+        return bool(self._digests)
 
     def update(self, chunk: bytes | bytearray | memoryview) -> None:
         """The next bytes of the content."""
-        if self._digest is not None:
-            self._digest.update(chunk)
+        for digest in self._digests.values():
+            digest.update(chunk)
         self.count += len(chunk)
 
-    def ok(self) -> bool:
-        """Whether what was taken is the whole content, by size and by digest."""
-        if self._key.size is not None and self._key.size != self.count:
+    def ok(self, path: str | None = None) -> bool:
+        """Whether what was taken is the whole content, by its size and by what verifies it.
+
+        The program of an external backend reads the file at ``path``; without one it is
+        not asked, and has not agreed. Raises BackendFailed and NotVerifiable.
+        """
+        size = self._check.key.size
+        if size is not None and size != self.count:
             return False
-        if self._digest is None:
+        if not self.verifies or any(self._agreed()):
             return True
-        return self._digest.hexdigest().encode() in _expected(self._key)
+        return path is not None and any(
+            program.verify(key, path) for key, program in self._check.programs
+        )
 
-
-def _algorithm(key: Key) -> _Algorithm | None:
-    if key.backend == _BUNDLE:
-        return _ALGORITHMS[b"SHA256"]
-    found = _ALGORITHMS.get(key.backend)
-    if found is None and key.backend.endswith(b"E"):
-        found = _ALGORITHMS.get(key.backend[:-1])
-    return found
-
-
-def _expected(key: Key) -> tuple[bytes, ...]:
-    if key.backend == _BUNDLE:
-        return (key.name.rpartition(b"-")[2],)
-    digest = key.name.partition(b".")[0]
-    # An old bug left keys whose name starts with a backslash; git-annex accepts them.
-    return (digest, digest.removeprefix(b"\\"))
+    def _agreed(self) -> Iterable[bool]:
+        for name, digest in self._digests.items():
+            yield digest.hexdigest() in self._wanted[name]

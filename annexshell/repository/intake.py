@@ -13,16 +13,20 @@ any moment keeps what came, for the next attempt.
 
 from __future__ import annotations
 
+import logging
+
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository.annex import Annex, storage
 from annexshell.repository.durable import Closing
-from annexshell.repository.hashing import Verifier, is_verifiable
+from annexshell.repository.hashing import Check, Verifier
 from annexshell.repository.objects import Objects, digest_range
 from annexshell.repository.partial import Partial
 from annexshell.repository.placing import Placing, Record, check_acceptable
 from annexshell.repository.space import check_room, check_space
 from annexshell.repository.transfers import Transfer, begin_download
+
+log = logging.getLogger(__name__)
 
 
 def begin_intake(
@@ -37,39 +41,43 @@ def begin_intake(
     """Get ready to receive ``key`` from the uuid ``peer``; None if it is present already.
 
     All that can be refused is refused here, before the sender is offered an offset. Raises
-    KeyNotStorable, InsecureKey, TransferInProgress, NotEnoughSpace, StorageFailed.
+    KeyNotStorable, InsecureKey, TransferInProgress, NotEnoughSpace, StorageFailed, and
+    what `check_of` does.
     """
     if objects.present(key):
         return None
-    check_acceptable(annex, key)
+    check = check_acceptable(annex, key)
+    if check.missing:
+        log.warning("cannot run %s: it is not installed in PATH", check.missing)
     transfer = begin_download(annex, key, peer, name)
     intake = None
     try:
         if not objects.present(key):
-            intake = _start(annex, key, transfer, placing)
+            intake = _start(annex, check, transfer, placing)
     finally:
         if intake is None:
             transfer.close()
     return intake
 
 
-def _start(annex: Annex, key: Key, transfer: Transfer, placing: Placing) -> Intake:
-    partial = _open_partial(annex, key)
+def _start(annex: Annex, check: Check, transfer: Transfer, placing: Placing) -> Intake:
+    partial = _open_partial(annex, check)
     try:
-        check_space(annex, key, partial.size())
+        check_space(annex, check.key, partial.size())
     except BaseException:
         partial.forget_if_empty()
         partial.close()
         raise
-    return Intake(annex, key, transfer, partial, placing)
+    return Intake(annex, check, transfer, partial, placing)
 
 
-def _open_partial(annex: Annex, key: Key) -> Partial:
+def _open_partial(annex: Annex, check: Check) -> Partial:
     """The temporary file, holding only what may be part of the content (D6)."""
+    key = check.key
     with storage("opening the temporary file", annex.paths.tmp(key)):
         partial = Partial(annex, key)
         too_long = key.size is not None and partial.size() > key.size
-        if too_long or not is_verifiable(key):
+        if too_long or not check.verifies:
             partial.restart()
         return partial
 
@@ -80,12 +88,12 @@ class Intake(Closing):
     def __init__(
         self,
         annex: Annex,
-        key: Key,
+        check: Check,
         transfer: Transfer,
         partial: Partial,
         placing: Placing,
     ) -> None:
-        self.key = key
+        self.key = check.key
         self._annex = annex
         self.offset = partial.size()
         """Bytes that were here before; the sender goes on from there."""
@@ -94,12 +102,7 @@ class Intake(Closing):
         self._transfer = transfer
         self._partial = partial
         self._placing = placing
-        self._verifier = Verifier(key)
-
-    @property
-    def hashes(self) -> bool:
-        """Whether the bytes have to be hashed at all."""
-        return self._verifier.computes
+        self._verifier = Verifier(check)
 
     @property
     def hashed(self) -> int:
@@ -153,17 +156,18 @@ class Intake(Closing):
 
         ``record`` writes the location log; it runs while the content cannot be removed.
         False if it was not the key's content. Raises what keeps good content from being
-        stored: StorageFailed, ContentLocked, InsecureKey, LockTimeout, and what ``record``
-        raises. The temporary file is kept or deleted by spec 02 §9.4.
+        stored: StorageFailed, ContentLocked, InsecureKey, LockTimeout, BackendFailed, and
+        what ``record`` raises. The temporary file is kept or deleted by spec 02 §9.4.
         """
         if self._partial.size() != self.written:
             return False
         if validity is Validity.INVALID and self.written == self.offset:
             return False
         self.prehash()
-        # What has no digest is believed only if the sender vouches for it (D7).
-        doubted = validity is Validity.INVALID and not self.hashes
-        if doubted or self.hashed != self.written or not self._verifier.ok():
+        # What cannot be verified is believed only if the sender vouches for it (D7).
+        doubted = validity is Validity.INVALID and not self._verifier.verifies
+        path = self._partial.path
+        if doubted or self.hashed != self.written or not self._verifier.ok(path):
             with storage("deleting the temporary file", self._partial.path):
                 self._partial.discard()
             return False

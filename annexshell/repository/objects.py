@@ -14,7 +14,7 @@ from typing import NamedTuple
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, failed, storage
 from annexshell.repository.durable import Closing
-from annexshell.repository.hashing import Verifier
+from annexshell.repository.hashing import Verifier, check_of
 from annexshell.repository.keysdb import Identity, inode_caches, inodes_changed
 from annexshell.repository.paths import ObjectPlace
 
@@ -114,8 +114,8 @@ class Objects:
         weak = bool(caches) and inodes_changed(self._annex)
         if any(cache.matches(identity, weak=weak) for cache in caches):
             return True
-        verifier = Verifier(key)
-        if not verifier.computes:
+        verifier = Verifier(check_of(self._annex.repository, key))
+        if not verifier.verifies:
             # Without a digest an edit that keeps the size can be told by the record alone.
             return not caches
         with storage("reading content", path):
@@ -125,7 +125,7 @@ class Objects:
                 same = Identity.of(os.fstat(fd)) == identity
             finally:
                 os.close(fd)
-        return same and verifier.ok()
+        return same and verifier.ok(path)
 
 
 class OpenObject(Closing):

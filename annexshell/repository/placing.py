@@ -18,7 +18,7 @@ from annexshell.errors import ContentLocked, InsecureKey, StorageFailed
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage, unlink_quietly
 from annexshell.repository.filelock import FileLock, lock_descriptor
-from annexshell.repository.hashing import check_computable, is_secure
+from annexshell.repository.hashing import Check, check_of
 from annexshell.repository.locking import Locking, SharedLock
 from annexshell.repository.objects import Objects
 from annexshell.repository.partial import Partial
@@ -37,15 +37,16 @@ Record = Callable[[], object]
 """Writes to the location log that the content is here, or is not; may raise."""
 
 
-def check_acceptable(annex: Annex, key: Key) -> None:
-    """Whether the repository takes this key at all (spec 02 §2.5, §3.6).
+def check_acceptable(annex: Annex, key: Key) -> Check:
+    """Whether the repository takes this key at all, and how it is verified (spec 02 §3).
 
-    Raises KeyNotStorable and InsecureKey.
+    Raises KeyNotStorable (§2.5), InsecureKey (§3.6), and what `check_of` does.
     """
     annex.paths.check_storable(key)
-    if annex.secure_only and not is_secure(key):
+    check = check_of(annex.repository, key)
+    if annex.secure_only and not check.secure:
         raise InsecureKey(backend=os.fsdecode(key.backend), where=annex.repository.path)
-    check_computable(key)
+    return check
 
 
 class Placing:

@@ -23,7 +23,7 @@ from annexshell.repository.copying import copy_content, write_all
 from annexshell.repository.entries import Entry, scratch, work_file
 from annexshell.repository.exchange import replace
 from annexshell.repository.gitprocess import GitFailed
-from annexshell.repository.hashing import Verifier
+from annexshell.repository.hashing import Verifier, check_of
 from annexshell.repository.keysdb import (
     Identity,
     InodeCache,
@@ -213,7 +213,7 @@ class WorkTree:
             return None
         try:
             status = os.fstat(fd)
-            if _is_content(fd, key, caches):
+            if _is_content(self._annex, fd, key, caches):
                 return status
             if os.path.samestat(status, removed):
                 self._thaw(fd, path)
@@ -265,7 +265,7 @@ def _read_pointer(place: Entry, key: Key) -> os.stat_result | None:
     return status if pointer_key(content) == key else None
 
 
-def _is_content(fd: int, key: Key, caches: list[InodeCache]) -> bool:
+def _is_content(annex: Annex, fd: int, key: Key, caches: list[InodeCache]) -> bool:
     """Whether a file has exactly the key's content.
 
     Unlike elsewhere a weak match does not do, nor the size alone: the bytes are about to go.
@@ -275,7 +275,11 @@ def _is_content(fd: int, key: Key, caches: list[InodeCache]) -> bool:
         return False
     if any(cache.matches(identity, weak=False) for cache in caches):
         return True
-    verifier = Verifier(key)
+    try:
+        verifier = Verifier(check_of(annex.repository, key))
+    except RequestError as error:
+        log.warning("%s", error)
+        return False
     if not verifier.computes:
         return False
     digest_range(fd, verifier, identity.size)

@@ -1,53 +1,48 @@
-"""Digests by backend, against the vectors of spec 02 §3.2."""
+"""What verifies a key (spec 02 §3): digests by backend, equivalent keys, nothing at all."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
-from annexshell.errors import KeyNotStorable
+from annexshell.errors import BranchUnreadable, NotVerifiable
+from annexshell.logs.equivalent import equivalent_path
 from annexshell.model.key import Key
-from annexshell.repository.hashing import (
-    Verifier,
-    check_computable,
-    is_secure,
-    is_verifiable,
-)
+from annexshell.repository.hashing import Check, Verifier, check_of
+from annexshell.repository.open import Repository
+from tests.support.digests import HELLO, HELLO_DIGESTS, LONG, LONG_DIGESTS
+from tests.support.repositories import Repo, plain_repo
 
-HELLO = b"hello\n"
-DIGESTS = {
-    "SHA256": "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
-    "SHA224": "2d6d67d91d0badcdd06cbbba1fe11538a68a37ec9c2e26457ceff12b",
-    "SHA384": "1d0f284efe3edea4b9ca3bd514fa134b17eae361ccc7a1eefeff801b9bd6604e"
-    "01f21f6bf249ef030599f0c218f2ba8c",
-    "SHA512": "e7c22b994c59d9cf2b48e549b1e24666636045930d3da7c1acb299d1c3b7f931"
-    "f94aae41edda2c2b207a36e10f8bcb8d45223e54878f5b316e7ce3b6bc019629",
-    "SHA3_224": "5093b1ea1fed43f347b4bf8f8e61334e751516506e390b0fa67758d3",
-    "SHA3_256": "b314e28493eae9dab57ac4f0c6d887bddbbeb810e900d818395ace558e96516d",
-    "SHA3_384": "459b2844fea6e3a937a8397c0d69c06d9c6c943e155da454c638f5424296e994"
-    "fd0339ea234367ff014493b51adb9d2e",
-    "SHA3_512": "ac766ba623301e0ad63c48cb2fc469d10145f65c9f1f28fe761c78c386ed295a"
-    "1fda1b05e280354e620757d8a83e05a45f66438dd734278668c1c27ac6f27150",
-    "BLAKE2B160": "d2f799bb9610968a2efa8f7682d5f2f1d45163d7",
-    "BLAKE2B256": "93becc6e9882211c3ec3708c95bcd69baab7bb59c7f4bc84ce637b88a534b783",
-    "BLAKE2S160": "89d3241bbf3550d9c7d948399d88c392077330c8",
-    "BLAKE2S256": "3969b3926654065966b6f8d9a65789b0f76d56e1e2ab67dd94faa770959187ca",
-    "SHA1": "f572d396fae9206628714fb2ce00f72e94f2258f",
-    "MD5": "b1946ac92492d2347c6235b4d2611184",
-}
-LONG = bytes((7 * i + 3) % 256 for i in range(5000))
-LONG_SHA256 = "34398b85297bf7d9dfb59b8d511d8bbb44ab23e891570e4395e7871475fc8afb"
+INSECURE = ("SHA1", "MD5", "XXH3")
+VURL = Key.parse(b"VURL-s6--http://example.com/hello")
 
 
-def verdict(key: str, data: bytes) -> bool:
-    verifier = Verifier(Key.parse(key.encode()))
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    return plain_repo(tmp_path / "r.git")
+
+
+@pytest.fixture
+def repository(repo: Repo) -> Repository:
+    return repo.open()
+
+
+def check(repository: Repository, key: str) -> Check:
+    return check_of(repository, Key.parse(key.encode()))
+
+
+def verdict(repository: Repository, key: str, data: bytes) -> bool:
+    verifier = Verifier(check(repository, key))
     for start in range(0, len(data), 1000):
         verifier.update(data[start : start + 1000])
     return verifier.ok()
 
 
-@pytest.mark.parametrize("backend", DIGESTS)
-def test_vectors(backend: str) -> None:
-    digest = DIGESTS[backend]
+@pytest.mark.parametrize("backend", HELLO_DIGESTS)
+def test_vectors(repository: Repository, backend: str) -> None:
+    digest = HELLO_DIGESTS[backend]
     for key in (
         f"{backend}-s6--{digest}",
         f"{backend}--{digest}",
@@ -55,63 +50,166 @@ def test_vectors(backend: str) -> None:
         f"{backend}-s6--{digest}.txt",
         f"{backend}-s6--\\{digest}",
     ):
-        assert verdict(key, HELLO), key
-        assert not verdict(key, b"hallo\n"), key
-    assert not verdict(f"{backend}-s6--{digest.upper()}", HELLO)
-    assert not verdict(f"{backend}-s6--{digest[:-1]}", HELLO)
+        assert verdict(repository, key, HELLO), key
+        assert not verdict(repository, key, b"hallo\n"), key
+        assert check(repository, key).secure is (backend not in INSECURE)
+    assert not verdict(repository, f"{backend}-s6--{digest.upper()}", HELLO)
+    assert not verdict(repository, f"{backend}-s6--{digest[:-1]}", HELLO)
+    assert not verdict(repository, f"{backend}-s6--", HELLO)
 
 
-def test_content_of_several_chunks() -> None:
-    assert verdict(f"SHA256-s5000--{LONG_SHA256}", LONG)
-    assert not verdict(f"SHA256-s5000--{LONG_SHA256}", LONG[:-1])
+@pytest.mark.parametrize("backend", LONG_DIGESTS)
+def test_vectors_of_a_longer_content(repository: Repository, backend: str) -> None:
+    key = f"{backend}-s5000--{LONG_DIGESTS[backend]}"
+    assert verdict(repository, key, LONG)
+    assert not verdict(repository, key, LONG[:-1])
+    assert not verdict(repository, key, LONG[:-1] + b"\0")
 
 
-def test_d9_the_size_counts_also_when_the_digest_matches() -> None:
-    assert not verdict(f"SHA256-s7--{DIGESTS['SHA256']}", HELLO)
+def test_d9_the_size_counts_also_when_the_digest_matches(
+    repository: Repository,
+) -> None:
+    assert not verdict(repository, f"SHA256-s7--{HELLO_DIGESTS['SHA256']}", HELLO)
 
 
-def test_bundles_have_their_digest_last() -> None:
-    assert verdict(f"GITBUNDLE-s6--uuid-{DIGESTS['SHA256']}", HELLO)
-    assert not verdict(f"GITBUNDLE-s6--uuid-\\{DIGESTS['SHA256']}", HELLO)
-    assert not verdict(f"GITBUNDLE-s6--{DIGESTS['SHA256']}-uuid", HELLO)
-
-
-@pytest.mark.parametrize(
-    "key",
-    ["WORM-s6--x", "URL-s6--x", "SHA257-s6--x", "sha256-s6--x", "GITMANIFEST-s6--x"],
-)
-def test_what_nobody_can_verify_is_held_to_its_size(key: str) -> None:
-    parsed = Key.parse(key.encode())
-    check_computable(parsed)
-    assert not is_verifiable(parsed)
-    assert not is_secure(parsed)
-    assert verdict(key, b"123456")
-    assert not verdict(key, b"12345")
-    assert not verdict(key, b"1234567")
+def test_bundles_have_their_digest_last(repository: Repository) -> None:
+    digest = HELLO_DIGESTS["SHA256"]
+    assert verdict(repository, f"GITBUNDLE-s6--uuid-{digest}", HELLO)
+    assert not verdict(repository, f"GITBUNDLE-s6--uuid-\\{digest}", HELLO)
+    assert not verdict(repository, f"GITBUNDLE-s6--{digest}-uuid", HELLO)
+    assert check(repository, f"GITBUNDLE-s6--uuid-{digest}").secure
 
 
 @pytest.mark.parametrize(
     "backend",
-    "SKEIN256 SKEIN512E BLAKE2BP512 BLAKE2SP224 BLAKE2SP256E BLAKE3_256 BLAKE3_256E"
-    " XXH3 XXH3E VURL XFOO XFOOE X".split(),
+    "WORM URL SHA257 sha256 GITMANIFEST GIT FOO WORME URLE VURLE GITBUNDLEE".split(),
 )
-def test_known_backends_that_cannot_be_computed_are_refused(backend: str) -> None:
-    with pytest.raises(KeyNotStorable):
-        check_computable(Key.parse(f"{backend}-s6--x".encode()))
+def test_what_nobody_can_verify_is_held_to_its_size(
+    repository: Repository, backend: str
+) -> None:
+    key = f"{backend}-s6--x"
+    found = check(repository, key)
+    assert not found.verifies
+    assert not found.secure
+    assert verdict(repository, key, b"123456")
+    assert not verdict(repository, key, b"12345")
+    assert not verdict(repository, key, b"1234567")
 
 
 @pytest.mark.parametrize(
-    ("backend", "secure"),
-    [
-        *((b, b not in ("SHA1", "MD5")) for b in DIGESTS),
-        ("SHA256E", True),
-        ("MD5E", False),
-        ("SKEIN512E", True),
-        ("GITBUNDLE", True),
-        ("XXH3", False),
-        ("XFOO", False),
-        ("VURL", False),
-    ],
+    ("backend", "module"),
+    [("BLAKE3_256", "blake3"), ("BLAKE3_256E", "blake3"), ("XXH3", "xxhash")],
 )
-def test_secure_hashes(backend: str, secure: bool) -> None:
-    assert is_secure(Key.parse(f"{backend}--x".encode())) is secure
+def test_a_missing_module_is_not_made_up_for_by_trust(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch, backend: str, module: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(NotVerifiable, match=f"{module} is missing; install it"):
+        check(repository, f"{backend}-s6--x")
+
+
+# -- VURL -------------------------------------------------------------------------------------
+
+
+def sha256(size: int = 6) -> bytes:
+    return f"SHA256-s{size}--{HELLO_DIGESTS['SHA256']}".encode()
+
+
+def md5(name: str = HELLO_DIGESTS["MD5"]) -> bytes:
+    return f"MD5-s6--{name}".encode()
+
+
+def record(repo: Repo, *keys: bytes, status: bytes = b"1") -> Repository:
+    """Commit the equivalent keys of VURL to the git-annex branch."""
+    lines = b"".join(b"1s %b %b\n" % (status, key) for key in keys)
+    repo.commit({equivalent_path(VURL): lines}, parents=())
+    return repo.open()
+
+
+def accepts(repository: Repository, data: bytes) -> bool:
+    return verdict(repository, str(VURL), data)
+
+
+@pytest.mark.parametrize(
+    "lines", [(), (b"not a key",), (b"VURL--http://example.com/other",)]
+)
+def test_without_equivalent_keys_there_is_nothing_to_verify(
+    repo: Repo, lines: tuple[bytes, ...]
+) -> None:
+    repository = record(repo, *lines)
+    found = check_of(repository, VURL)
+    assert (found.verifies, found.secure) == (False, True)
+    assert accepts(repository, b"123456")
+    assert not accepts(repository, b"12345")
+
+
+def test_an_equivalent_key_that_is_none_any_more(repo: Repo) -> None:
+    assert not check_of(record(repo, sha256(), status=b"0"), VURL).verifies
+
+
+def test_one_equivalent_key_has_to_match(repo: Repo) -> None:
+    wrong = md5("0" * 32)
+    for keys in ((sha256(),), (wrong, sha256()), (sha256(7),), (b"URL--x", md5())):
+        repository = record(repo, *keys)
+        assert check_of(repository, VURL).verifies
+        assert accepts(repository, HELLO), keys
+        assert not accepts(repository, b"hallo\n"), keys
+    assert not accepts(record(repo, wrong), HELLO)
+
+
+def test_all_equivalent_keys_have_to_be_secure(repo: Repo) -> None:
+    assert check_of(record(repo, sha256()), VURL).secure
+    assert not check_of(record(repo, sha256(), md5()), VURL).secure
+    assert not check_of(record(repo, sha256(), b"WORM-s6--x"), VURL).secure
+
+
+def test_equivalent_keys_that_nobody_can_verify_match_nothing(repo: Repo) -> None:
+    repository = record(repo, b"URL--x", b"WORM-s6--x")
+    with pytest.raises(NotVerifiable, match="none of its equivalent keys"):
+        check_of(repository, VURL)
+
+
+def test_the_journal_counts(repo: Repo) -> None:
+    name = equivalent_path(VURL).replace(b"_", b"__").replace(b"/", b"_")
+    repo.put_journal(name, b"2s 1 %b\n" % sha256())
+    assert not accepts(repo.open(), b"hallo\n")
+    assert accepts(repo.open(), HELLO)
+
+
+def test_a_branch_that_cannot_be_read_is_not_an_empty_one(repo: Repo) -> None:
+    record(repo, sha256())
+    for path in (repo.path / "objects").glob("??/*"):
+        path.unlink()
+    with pytest.raises(BranchUnreadable):
+        check_of(repo.open(), VURL)
+
+
+def test_an_equivalent_key_without_its_module_is_not_needed_if_another_matches(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "blake3", None)
+    repository = record(repo, b"BLAKE3_256-s6--x", sha256())
+    assert accepts(repository, HELLO)
+    assert not check_of(repository, VURL).secure
+    with pytest.raises(NotVerifiable, match="blake3 is missing"):
+        check_of(record(repo, b"BLAKE3_256-s6--x"), VURL)
+
+
+def test_equal_digests_are_computed_once(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hashlib
+
+    sizes = [sha256(size) for size in (6, 7)]
+    extended = b"SHA256E-s6--%b.txt" % b"0" * 64
+    found = check_of(record(repo, *sizes, extended, md5()), VURL)
+    started: list[str] = []
+    new = hashlib.new
+
+    def counting(name: str, usedforsecurity: bool) -> object:
+        started.append(name)
+        return new(name, usedforsecurity=usedforsecurity)
+
+    monkeypatch.setattr(hashlib, "new", counting)
+    Verifier(found)
+    assert sorted(started) == ["md5", "sha256"]
