@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _EQUIVALENT = b"VURL"
 _PATIENCE = "annexshell.backend-timeout"
 _DEFAULT_PATIENCE = 600
+_MOST_PATIENCE = 10**6
 
 
 @attrs.frozen
@@ -75,7 +76,9 @@ def _external(key: Key, repository: Repository) -> Check:
     from annexshell.repository.external import find_program, program_name
 
     patience = repository.config.integer(_PATIENCE, _DEFAULT_PATIENCE)
-    program = find_program(key, max(1, patience))
+    if patience < 1:
+        patience = _DEFAULT_PATIENCE
+    program = find_program(key, min(patience, _MOST_PATIENCE))
     if program is None:
         return Check(key, missing=program_name(key))
     able = program.abilities(key)

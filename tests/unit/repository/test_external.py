@@ -266,21 +266,29 @@ def test_an_error_is_a_no(
 
 
 def test_a_program_that_hangs_is_ended(tmp_path: Path, programs: Path) -> None:
-    more = {"annexshell_backend-timeout": "1"}
+    more = {"annexshell_backend-timeout": "3"}
     repository = make_repository(tmp_path / "h", more=more)
     hanging = f"echo $$ >{tmp_path}/pid; exec sleep 1000"
     write_backend(programs, "XFOO", verify=hanging)
-    with pytest.raises(BackendFailed, match="silent for 1 seconds"):
+    with pytest.raises(BackendFailed, match="silent for 3 seconds"):
         put(Content(repository), KEY, HELLO)
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
+@pytest.mark.parametrize("patience", ["-1", "0", "9" * 30, "soon"])
+def test_any_number_may_be_set(tmp_path: Path, programs: Path, patience: str) -> None:
+    more = {"annexshell_backend-timeout": patience}
+    repository = make_repository(tmp_path / "n", more=more)
+    write_backend(programs, "XFOO")
+    assert put(Content(repository), KEY, HELLO)
+
+
 def test_a_slow_program_may_take_its_time(tmp_path: Path, programs: Path) -> None:
-    more = {"annexshell_backend-timeout": "2"}
+    more = {"annexshell_backend-timeout": "3"}
     repository = make_repository(tmp_path / "h", more=more)
-    slow = "for n in 1 2 3 4 5 6 7 8 9; do sleep 0.3; echo PROGRESS $n; done; "
+    slow = "for n in 1 2 3 4 5 6 7 8; do sleep 0.5; echo PROGRESS $n; done; "
     write_backend(programs, "XFOO", verify=slow + VERIFY)
     assert put(Content(repository), KEY, HELLO)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -106,6 +107,31 @@ def test_a_missing_module_is_not_made_up_for_by_trust(
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(NotVerifiable, match=f"{module} is missing; install it"):
         check(repository, f"{backend}-s6--x")
+
+
+@pytest.mark.parametrize(
+    ("backend", "module"),
+    [("SHA256", ""), ("BLAKE3_256", "blake3"), ("XXH3", "xxhash")],
+)
+def test_only_what_a_key_needs_is_loaded(repo: Repo, backend: str, module: str) -> None:
+    program = (
+        "import sys\n"
+        "from annexshell.model.key import Key\n"
+        "from annexshell.repository import intake, objects, hashing\n"
+        "from annexshell.repository.open import open_repository\n"
+        f"key = Key.parse(b'{backend}-s6--{HELLO_DIGESTS[backend]}')\n"
+        f"check = hashing.check_of(open_repository({str(repo.path.resolve())!r}), key)\n"
+        f"verifier = hashing.Verifier(check)\n"
+        f"verifier.update({HELLO!r})\n"
+        "assert verifier.ok()\n"
+        "rare = 'blake3 xxhash subprocess pygit2 annexshell.repository.branch"
+        " annexshell.repository.external annexshell.repository.skein'\n"
+        "print(*(sys.modules.keys() & set(rare.split())))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], check=True, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == module
 
 
 # -- VURL -------------------------------------------------------------------------------------
