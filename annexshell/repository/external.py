@@ -73,11 +73,6 @@ class Program:
             return conversation.ask(request, yes, no, b"ERROR") == yes
 
 
-def is_external(key: Key) -> bool:
-    """Whether the key's backend is, by its name, a program's."""
-    return key.backend.startswith(b"X")
-
-
 def program_name(key: Key) -> str:
     """The name of the program. Raises NotVerifiable for what must not become one.
 
