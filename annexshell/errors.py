@@ -290,6 +290,16 @@ class RepositoryReplaced(RequestError):
     text = "the repository is not there any more ({where}): {detail}"
 
 
+class CannotWatch(RequestError):
+    text = "changes of the refs cannot be watched ({where}): {detail}"
+
+
+class RefsGone(RequestError):
+    """Nothing more can be heard of the repository; a client may try it again."""
+
+    text = "the refs are not there any more ({where}): {detail}"
+
+
 class PeerUnreachable(RequestError):
     text = "cannot connect to {name}: {detail}"
 

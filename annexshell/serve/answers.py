@@ -34,6 +34,7 @@ log = logging.getLogger("annexshell.serve")
 Negotiate = Callable[[int], Awaitable[int]]
 Service = Callable[[Channel, bytes], Awaitable[None]]
 Refuse = Callable[[m.Message], None]
+Watch = Callable[[Channel], Awaitable[tuple[bytes, ...]]]
 
 
 async def nothing_to_do() -> None:
@@ -50,7 +51,8 @@ class Session:
     """One client: its channel, who answers for it, and what it may ask.
 
     ``refuse`` raises the RequestError for a request that the server's mode forbids.
-    ``rest`` is what to do while the client is silent after changing something.
+    ``rest`` is what to do while the client is silent after changing something. ``watch``
+    waits for changes of refs.
     """
 
     channel: Channel
@@ -60,6 +62,7 @@ class Session:
     service: Service | None = None
     rest: Callable[[], Awaitable[None]] = nothing_to_do
     changed: bool = False
+    watch: Watch | None = None
 
     def reply(self, message: m.Message) -> None:
         """Send an answer, in the form that the client's version knows."""
@@ -196,7 +199,13 @@ async def _connect(session: Session, request: m.Connect) -> None:
 
 
 async def _notify_change(session: Session, request: m.NotifyChange) -> None:
-    raise NotAvailable(request=request.word, detail="use git fetch to see changes")
+    if session.watch is None:
+        raise NotAvailable(request=request.word, detail="use git fetch to see changes")
+    if session.changed:
+        # What this client did would else wait in the journal as long as the client does.
+        session.changed = False
+        await session.rest()
+    session.reply(m.Changed(await session.watch(session.channel)))
 
 
 async def _gave_up(session: Session, request: m.Error) -> None:

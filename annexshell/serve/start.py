@@ -19,6 +19,7 @@ from annexshell.serve.connection import converse
 from annexshell.serve.request import SessionRequest
 from annexshell.serve.services import git_service
 from annexshell.serve.stores import Served, local
+from annexshell.serve.watching import Watching
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 from annexshell.transport.stdio import take_stdio
@@ -74,6 +75,7 @@ def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
 async def _session(
     request: SessionRequest, served: Served, link: Link, uuid: UUID
 ) -> int:
+    watching = Watching(request.repository)
     session = Session(
         Channel(link, Role.SERVER),
         served.store,
@@ -81,6 +83,7 @@ async def _session(
         served.negotiate,
         git_service(request) if request.asked is None else None,
         served.settle,
+        watch=watching.changed,
     )
     code = _CUT_OFF
     try:
@@ -89,6 +92,7 @@ async def _session(
             code = await converse(session, uuid, greeted=request.greeted)
             nursery.cancel_scope.cancel()
     finally:
+        watching.close()
         # Nobody listens any more: whoever waits for our end of the pipes need not longer.
         await link.aclose()
         # Also after a mistake of ours: what was promised at nodes ends with their links.
