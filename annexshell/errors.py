@@ -314,6 +314,15 @@ class PeerRefused(RequestError):
     text = "{detail}"
 
 
+# -- logs for the operator -----------------------------------------------------------------
+
+
+class LogUnusable(AnnexshellError):
+    """Only ever a warning: what was to be logged goes on."""
+
+    text = "{setting} cannot be written to ({path}): {detail}; going on without it"
+
+
 # -- the link itself -----------------------------------------------------------------------
 
 
