@@ -302,6 +302,16 @@ class RepositoryReplaced(RequestError):
     text = "the repository is not there any more ({where}): {detail}"
 
 
+class CannotWatch(RequestError):
+    text = "changes of the refs cannot be watched ({where}): {detail}"
+
+
+class RefsGone(RequestError):
+    """Nothing more can be heard of the repository; a client may try it again."""
+
+    text = "the refs are not there any more ({where}): {detail}"
+
+
 class PeerUnreachable(RequestError):
     text = "cannot connect to {name}: {detail}"
 
@@ -314,6 +324,15 @@ class PeerRefused(RequestError):
     """A node's own ERROR text, passed on as it came."""
 
     text = "{detail}"
+
+
+# -- logs for the operator -----------------------------------------------------------------
+
+
+class LogUnusable(AnnexshellError):
+    """Only ever a warning: what was to be logged goes on."""
+
+    text = "{setting} cannot be written to ({path}): {detail}; going on without it"
 
 
 # -- the link itself -----------------------------------------------------------------------

@@ -46,6 +46,7 @@ ONLY_IN: dict[str, set[str]] = {
     "trio": {"transport", "local", "remotes", "proxy", "serve"},
     "outcome": set(),
     "attr": set(),
+    "inotify_simple": {"repository/watching.py"},
     "pygit2": {"repository/git.py"},
     "asyncssh": {"sshd"},
     "asyncio": {"sshd"},

@@ -63,7 +63,12 @@ COMMANDS: dict[str, Command] = {
         "annexshell.cli.p2pstdio",
         "p2pstdio",
     ),
-    "notifychanges": Command("not supported yet", "[--uuid UUID]", *_LATER),
+    "notifychanges": Command(
+        "sends notification when git refs are changed",
+        "[--uuid UUID]",
+        "annexshell.cli.notifychanges",
+        "notifychanges",
+    ),
     "inannex": Command("not supported yet", "[KEY...] [--uuid UUID]", *_LATER),
     "sendkey": Command("not supported yet", "KEY [--uuid UUID]", *_LATER),
     "recvkey": Command(

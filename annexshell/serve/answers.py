@@ -25,6 +25,15 @@ from annexshell.model.payload import Payload, Validity
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import State
 from annexshell.protocol.versions import agreed, reduced
+from annexshell.repository.audit import (
+    ABANDONED,
+    ENDED,
+    UNLOCKED,
+    WITHDRAWN,
+    Audit,
+    Entry,
+)
+from annexshell.serve.audit import NOWHERE, Noted, note
 from annexshell.store import AlreadyHave, Intake, Outcome, Store
 from annexshell.transport import moving
 from annexshell.transport.channel import Channel
@@ -34,6 +43,7 @@ log = logging.getLogger("annexshell.serve")
 Negotiate = Callable[[int], Awaitable[int]]
 Service = Callable[[Channel, bytes], Awaitable[None]]
 Refuse = Callable[[m.Message], None]
+Watch = Callable[[Channel], Awaitable[tuple[bytes, ...]]]
 
 
 async def nothing_to_do() -> None:
@@ -50,7 +60,9 @@ class Session:
     """One client: its channel, who answers for it, and what it may ask.
 
     ``refuse`` raises the RequestError for a request that the server's mode forbids.
-    ``rest`` is what to do while the client is silent after changing something.
+    ``rest`` is what to do while the client is silent after changing something. ``watch``
+    waits for changes of refs. ``noted`` is what ``audit`` will be told of the request at
+    hand.
     """
 
     channel: Channel
@@ -60,13 +72,24 @@ class Session:
     service: Service | None = None
     rest: Callable[[], Awaitable[None]] = nothing_to_do
     changed: bool = False
+    watch: Watch | None = None
+    audit: Audit = NOWHERE
+    noted: Noted = attrs.field(factory=lambda: note(NOWHERE, m.Bypass()))
+
+    def begin(self, request: m.Message) -> Entry:
+        """Note a request; the end of the entry's block is the end of the request."""
+        log.debug("asked for %r", request)
+        self.noted = note(self.audit, request)
+        return self.noted.entry
 
     def reply(self, message: m.Message) -> None:
         """Send an answer, in the form that the client's version knows."""
+        self.noted.answered(message)
         self.channel.say(reduced(message, self.channel.version))
 
     def complain(self, error: Exception) -> None:
         """Answer with ERROR."""
+        self.noted.entry.failed(error)
         self.channel.say(m.Error(str(error).encode()))
 
 
@@ -92,19 +115,22 @@ async def _lock_content(session: Session, request: m.LockContent) -> None:
             session.reply(m.Failure())
             return
         session.reply(m.Success())
+        session.noted.locked()
         try:
             await session.channel.receive()
         except (Malformed, OutOfTurn) as error:
             # The locker was promised its time; only UNLOCKCONTENT gives it back.
             session.complain(error)
+            session.noted.entry.outcome = ABANDONED
             return
         await held.unlock()
+        session.noted.entry.outcome = UNLOCKED
 
 
 async def _remove(session: Session, request: m.Remove | m.RemoveBefore) -> None:
     before = request.timestamp if isinstance(request, m.RemoveBefore) else None
     outcome = await session.store.remove(request.key, before)
-    session.reply(_result(outcome))
+    session.reply(_result(session, outcome))
 
 
 async def _get_timestamp(session: Session, request: m.GetTimestamp) -> None:
@@ -116,6 +142,7 @@ async def _get(session: Session, request: m.Get) -> None:
         raise BadOffset(offset=request.offset)
     store = session.store
     async with store.get(request.key, request.offset, request.name) as payload:
+        session.noted.delivering(payload)
         await session.channel.outgoing(payload)
         try:
             answer = await session.channel.receive()
@@ -123,6 +150,7 @@ async def _get(session: Session, request: m.Get) -> None:
             session.complain(error)
             return
         payload.kept = isinstance(answer, m.Success | m.SuccessPlus)
+        session.noted.acknowledged(answer)
 
 
 async def _put(session: Session, request: m.Put) -> None:
@@ -130,6 +158,7 @@ async def _put(session: Session, request: m.Put) -> None:
         if isinstance(intake, AlreadyHave):
             result: m.Message | None = _already_have(intake)
         else:
+            session.noted.entry.offset = intake.offset
             session.reply(m.PutFrom(intake.offset))
             result = await _take_in(session, intake)
     # Said only now that the store has let go of its locks.
@@ -141,21 +170,23 @@ async def _take_in(session: Session, intake: Intake) -> m.Message | None:
     try:
         message = await session.channel.receive()
     except (Malformed, OutOfTurn) as error:
-        return m.Error(str(error).encode())
+        return _failure(session, error)
     try:
         if isinstance(message, m.DataPresent):
-            return _result(await intake.adopt())
+            return _result(session, await intake.adopt())
         if isinstance(message, m.Data):
-            return _result(await _receive(session, intake, message.length))
+            return _result(session, await _receive(session, intake, message.length))
     except RequestError as error:
         log.warning("%s", error)
-        return m.Error(str(error).encode())
+        return _failure(session, error)
     # The client's own ERROR: it could not send after all.
+    session.noted.entry.outcome = WITHDRAWN
     return None
 
 
 async def _receive(session: Session, intake: Intake, length: int) -> Outcome:
     payload = session.channel.incoming(length)
+    session.noted.moving(payload)
     inner = payload.verdict
 
     async def verdict() -> Validity:
@@ -193,10 +224,17 @@ async def _connect(session: Session, request: m.Connect) -> None:
     if session.service is None:
         raise NotAvailable(request=request.word, detail="clone from the gateway itself")
     await session.service(session.channel, request.service)
+    session.noted.entry.outcome = ENDED
 
 
 async def _notify_change(session: Session, request: m.NotifyChange) -> None:
-    raise NotAvailable(request=request.word, detail="use git fetch to see changes")
+    if session.watch is None:
+        raise NotAvailable(request=request.word, detail="use git fetch to see changes")
+    if session.changed:
+        # What this client did would else wait in the journal as long as the client does.
+        session.changed = False
+        await session.rest()
+    session.reply(m.Changed(await session.watch(session.channel)))
 
 
 async def _gave_up(session: Session, request: m.Error) -> None:
@@ -223,9 +261,15 @@ def _already_have(answer: AlreadyHave) -> m.Message:
     return m.AlreadyHavePlus(answer.others) if answer.others else m.AlreadyHave()
 
 
-def _result(outcome: Outcome) -> m.Message:
+def _failure(session: Session, error: Exception) -> m.Message:
+    session.noted.entry.failed(error)
+    return m.Error(str(error).encode())
+
+
+def _result(session: Session, outcome: Outcome) -> m.Message:
     if outcome.reason:
         log.warning("%s", outcome.reason)
+        session.noted.entry.reason = outcome.reason
     if outcome.ok:
         return m.SuccessPlus(outcome.others) if outcome.others else m.Success()
     return m.FailurePlus(outcome.others) if outcome.others else m.Failure()

@@ -59,8 +59,9 @@ async def _rest(session: Session) -> None:
 async def _one_request(session: Session) -> None:
     try:
         request = await session.channel.receive()
-        session.refuse(request)
-        session.changed |= isinstance(request, CHANGING)
-        await ANSWERS[type(request)](session, request)
+        with session.begin(request):
+            session.refuse(request)
+            session.changed |= isinstance(request, CHANGING)
+            await ANSWERS[type(request)](session, request)
     except (RequestError, Malformed, OutOfTurn) as error:
         session.complain(error)

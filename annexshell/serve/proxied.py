@@ -30,11 +30,7 @@ NODE_TIMEOUT = 60
 def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
     """A remote of the gateway. Raises what `route` raises, and BranchUnreadable."""
     branch = Branch(gateway, clock)
-    published = Published(
-        frozenset((e.uuid, e.name) for e in branch.proxied_by(gateway.uuid)) or None,
-        branch.descriptions(),
-    )
-    name = route(gateway.config, gateway.uuid, asked, published)
+    name = remote_for(gateway, asked, branch)
     recipe = recipe_for(gateway.config, name)
     if isinstance(recipe, LocalPath):
         return _by_path(gateway, name, asked, recipe.path, branch, clock)
@@ -52,6 +48,15 @@ def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
         close,
         Negotiation(peer).version,
     )
+
+
+def remote_for(gateway: Repository, asked: UUID, branch: Branch) -> str:
+    """The remote that answers for ``asked``. Raises what `route` does, BranchUnreadable."""
+    published = Published(
+        frozenset((e.uuid, e.name) for e in branch.proxied_by(gateway.uuid)) or None,
+        branch.descriptions(),
+    )
+    return route(gateway.config, gateway.uuid, asked, published)
 
 
 def _by_path(

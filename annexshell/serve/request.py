@@ -26,3 +26,5 @@ class SessionRequest(NamedTuple):
     """GIT_ANNEX_VECTOR_CLOCK."""
     greeted: bool = False
     """Whether ``AUTH-SUCCESS`` has been written to stdout already."""
+    session: str = ""
+    """Names this session in logs."""

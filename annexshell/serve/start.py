@@ -14,11 +14,14 @@ from annexshell.model.ids import UUID
 from annexshell.policy.modes import refusal
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Role
+from annexshell.repository.audit import Audit, new_session
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
+from annexshell.serve.debugging import begin_logging
 from annexshell.serve.request import SessionRequest
 from annexshell.serve.services import git_service
 from annexshell.serve.stores import Served, local
+from annexshell.serve.watching import Watching
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 from annexshell.transport.stdio import take_stdio
@@ -36,7 +39,8 @@ def serve(request: SessionRequest) -> int:
 
     Raises ShellError and RequestError before anything was said to the client.
     """
-    _log_to_stderr(request.debug)
+    request = request._replace(session=new_session())
+    begin_logging(request)
     clock = None if request.clock is None else parse_clock(request.clock)
     served = _store_for(request, clock)
     link = take_stdio()
@@ -55,13 +59,6 @@ def _leaf(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _log_to_stderr(debug: bool) -> None:
-    logging.basicConfig(
-        format="annexshell: %(message)s",
-        level=logging.DEBUG if debug else logging.WARNING,
-    )
-
-
 def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
     if request.asked is None:
         return local(request.repository, request.client, clock)
@@ -74,6 +71,7 @@ def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
 async def _session(
     request: SessionRequest, served: Served, link: Link, uuid: UUID
 ) -> int:
+    watching = Watching(request.repository)
     session = Session(
         Channel(link, Role.SERVER),
         served.store,
@@ -81,6 +79,8 @@ async def _session(
         served.negotiate,
         git_service(request) if request.asked is None else None,
         served.settle,
+        watch=watching.changed,
+        audit=_audit(request),
     )
     code = _CUT_OFF
     try:
@@ -89,11 +89,23 @@ async def _session(
             code = await converse(session, uuid, greeted=request.greeted)
             nursery.cancel_scope.cancel()
     finally:
+        watching.close()
         # Nobody listens any more: whoever waits for our end of the pipes need not longer.
         await link.aclose()
         # Also after a mistake of ours: what was promised at nodes ends with their links.
         await _finish(served)
     return code
+
+
+def _audit(request: SessionRequest) -> Audit:
+    return Audit.of(
+        request.repository,
+        session=request.session,
+        user=request.user,
+        connection=request.connection,
+        client=request.client,
+        proxied=request.asked or b"",
+    )
 
 
 def _refuser(request: SessionRequest) -> Callable[[m.Message], None]:

@@ -56,6 +56,7 @@ def accounts(world: World) -> list[Account]:
             SERVER_PROGRAM,
             {"GIT_ANNEX_SHELL_DIRECTORY": str(world.place / "confined/repo")},
         ),
+        Account("labelled", SERVER_PROGRAM, {"ANNEXSHELL_USER": "ann"}),
         Account("clocale", SERVER_PROGRAM, {"LC_ALL": "C"}),
         Account("reference", "git-annex-shell"),
         Account("reference2023", str(debian)),

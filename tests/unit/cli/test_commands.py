@@ -33,7 +33,7 @@ def test_the_rest_is_decided_later() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["notifychanges", "inannex", "sendkey", "recvkey", "dropkey", "gcryptsetup"],
+    ["inannex", "sendkey", "recvkey", "dropkey", "gcryptsetup"],
 )
 def test_what_is_not_served_says_so(name: str) -> None:
     run = COMMANDS[name].load()
