@@ -82,11 +82,12 @@ class BadClientUUID(ShellError):
     )
 
 
-class NotServedYet(ShellError):
-    text = (
-        "{command} is not supported by this server ({where}): use a client that speaks the"
-        " P2P protocol (git-annex 6.20180312 or newer)"
-    )
+class CannotProxy(ShellError):
+    text = "Cannot proxy {command} command."
+
+
+class GcryptNotP2P(ShellError):
+    text = "a gcrypt repository has no P2P protocol ({path}): use it as a remote of type=gcrypt"
 
 
 class BlockedBy(ShellError):

@@ -48,8 +48,6 @@ class Command(NamedTuple):
             raise BlockedBy(variable=APPENDONLY)
 
 
-_LATER = ("annexshell.cli.unserved", "refuse")
-
 COMMANDS: dict[str, Command] = {
     "configlist": Command(
         "outputs relevant git configuration",
@@ -69,22 +67,38 @@ COMMANDS: dict[str, Command] = {
         "annexshell.cli.notifychanges",
         "notifychanges",
     ),
-    "inannex": Command("not supported yet", "[KEY...] [--uuid UUID]", *_LATER),
-    "sendkey": Command("not supported yet", "KEY [--uuid UUID]", *_LATER),
+    "inannex": Command(
+        "checks if keys are present in the annex",
+        "[KEY...] [--uuid UUID]",
+        "annexshell.cli.content",
+        "inannex",
+    ),
+    "sendkey": Command(
+        "runs rsync in server mode to send content",
+        "KEY [--uuid UUID] [-- remoteuuid=UUID -- --bwlimit=RATE]",
+        "annexshell.cli.transfer",
+        "sendkey",
+    ),
     "recvkey": Command(
-        "not supported yet", "KEY [--uuid UUID]", *_LATER, in_read_only=False
+        "runs rsync in server mode to receive content",
+        "KEY [--uuid UUID] [-- remoteuuid=UUID -- --bwlimit=RATE]",
+        "annexshell.cli.transfer",
+        "recvkey",
+        in_read_only=False,
     ),
     "dropkey": Command(
-        "not supported yet",
+        "drops annexed content for specified keys",
         "KEY... --force [--uuid UUID]",
-        *_LATER,
+        "annexshell.cli.content",
+        "dropkey",
         in_read_only=False,
         in_append_only=False,
     ),
     "gcryptsetup": Command(
-        "not supported yet",
+        "sets up a gcrypt repository",
         "GCRYPTID [--uuid UUID]",
-        *_LATER,
+        "annexshell.cli.gcrypt",
+        "gcryptsetup",
         in_read_only=False,
         in_append_only=False,
     ),

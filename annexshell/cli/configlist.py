@@ -46,7 +46,7 @@ def configlist(invocation: Invocation) -> int:
         write_all(2, f"annexshell: {error}\n".encode())
         write_all(1, _answer(b"", b""))
         return 0
-    require_own_uuid(repository, parameters.uuid)
+    require_own_uuid(repository, parameters.uuid, invocation.command)
     if not repository.uuid and not repository.config.get("core.gcrypt-id"):
         if parameters.field("autoinit") == "1" or has_annex_branch(repository):
             repository = _initialised(repository, invocation)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from annexshell.errors import UUIDMismatch, UUIDMissing
+from annexshell.errors import CannotProxy, UUIDMissing
 from annexshell.model.ids import UUID
 from annexshell.repository.open import Repository
 from annexshell.repository.supported import gcrypt_uuid
@@ -25,8 +25,19 @@ def foreign_uuid(repository: Repository, expected: str | None) -> UUID | None:
     raise UUIDMissing(expected=asked)
 
 
-def require_own_uuid(repository: Repository, expected: str | None) -> None:
-    """Raise UUIDMismatch or UUIDMissing unless the client means this repository."""
+def require_own_uuid(
+    repository: Repository, expected: str | None, command: str
+) -> None:
+    """Refuse ``command`` unless the client means this repository.
+
+    Raises UUIDMissing; CannotProxy where the client means a remote that this repository is
+    a proxy for, and what `remote_for` raises where it is not, such as UUIDMismatch.
+    """
     asked = foreign_uuid(repository, expected)
     if asked is not None:
-        raise UUIDMismatch(expected=asked, found=repository.uuid)
+        # Rare, and all of proxying has to be known to tell which of the two it is.
+        from annexshell.repository.branch import Branch
+        from annexshell.serve.proxied import remote_for
+
+        remote_for(repository, asked, Branch(repository))
+        raise CannotProxy(command=command)

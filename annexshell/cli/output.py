@@ -9,3 +9,8 @@ def write_all(descriptor: int, text: bytes) -> None:
     """Write all of ``text``. Raises OSError."""
     while text:
         text = text[os.write(descriptor, text) :]
+
+
+def tell(error: Exception) -> None:
+    """One line on stderr, for the person at the client, about what goes on regardless."""
+    write_all(2, f"annexshell: {error}\n".encode("utf-8", "backslashreplace"))

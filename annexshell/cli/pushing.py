@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 
-from annexshell.cli.output import write_all
+from annexshell.cli.output import tell
 from annexshell.errors import AnnexshellError, GitShellFailed
 from annexshell.repository.open import find_git_dir, locate, open_repository
 
@@ -76,4 +76,4 @@ def _settle(path: str) -> None:
 
             Branch(repository).settle()
     except AnnexshellError as error:
-        write_all(2, f"annexshell: {error}\n".encode("utf-8", "backslashreplace"))
+        tell(error)

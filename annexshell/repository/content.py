@@ -12,7 +12,7 @@ from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
 from annexshell.repository.dropping import Dropping
 from annexshell.repository.filelock import holder_of
-from annexshell.repository.intake import Intake, begin_intake
+from annexshell.repository.intake import Intake, begin_again, begin_intake
 from annexshell.repository.locking import Locking, SharedLock
 from annexshell.repository.objects import Objects, OpenObject
 from annexshell.repository.open import Repository
@@ -64,6 +64,10 @@ class Content:
         return begin_intake(
             self.annex, self._objects, self._placing, key, peer=peer, name=name
         )
+
+    def begin_again(self, key: Key, *, peer: bytes) -> Intake:
+        """See `intake.begin_again`."""
+        return begin_again(self.annex, self._placing, key, peer=peer)
 
     def adopt(self, key: Key, record: Record) -> bool:
         """See `Placing.adopt`."""

@@ -33,7 +33,7 @@ from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.repository.branch import Branch
 from annexshell.repository.config import as_boolean
 from annexshell.repository.configfile import amend_config
-from annexshell.repository.filelock import wait_lock
+from annexshell.repository.filelock import FileLock, wait_lock
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
 
@@ -78,15 +78,11 @@ def initialise(
     _check_possible(repository)
     sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     try:
-        sharing.make_directories(repository.annex_dir, repository.common_dir)
-        with wait_lock(_pending_file(repository) + ".lck", exclusive=True) as lock:
-            sharing.share(lock.path)
+        with identity_lock(repository):
             now = repository.reread()
             if not now.uuid:
                 _initialise_locked(now, description, clock, sharing)
             return repository.reread()
-    except LockTimeout as error:
-        raise RepositoryBusy(where=repository.path, detail=error) from error
     except ShellError:
         raise
     except AnnexshellError as error:
@@ -94,6 +90,21 @@ def initialise(
     except OSError as error:
         detail = f"{error.filename or ''}: {error.strerror}"
         raise InitializationFailed(path=repository.path, detail=detail) from error
+
+
+def identity_lock(repository: Repository) -> FileLock:
+    """Whoever gives a repository its uuid, or its gcrypt id, holds this.
+
+    Raises RepositoryBusy and OSError.
+    """
+    sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
+    sharing.make_directories(repository.annex_dir, repository.common_dir)
+    try:
+        lock = wait_lock(_pending_file(repository) + ".lck", exclusive=True)
+    except LockTimeout as error:
+        raise RepositoryBusy(where=repository.path, detail=error) from error
+    sharing.share(lock.path)
+    return lock
 
 
 def _check_possible(repository: Repository) -> None:

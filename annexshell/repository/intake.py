@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import logging
 
+from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository.annex import Annex, storage
@@ -23,7 +24,7 @@ from annexshell.repository.hashing import Check, Verifier
 from annexshell.repository.objects import Objects, digest_range
 from annexshell.repository.partial import Partial
 from annexshell.repository.placing import Placing, Record, check_acceptable
-from annexshell.repository.space import check_room, check_space
+from annexshell.repository.space import check_room, check_space, room
 from annexshell.repository.transfers import Transfer, begin_download
 
 log = logging.getLogger(__name__)
@@ -46,9 +47,7 @@ def begin_intake(
     """
     if objects.present(key):
         return None
-    check = check_acceptable(annex, key)
-    if check.missing:
-        log.warning("cannot run %s: it is not installed in PATH", check.missing)
+    check = _acceptable(annex, key)
     transfer = begin_download(annex, key, peer, name)
     intake = None
     try:
@@ -58,6 +57,29 @@ def begin_intake(
         if intake is None:
             transfer.close()
     return intake
+
+
+def begin_again(
+    annex: Annex, placing: Placing, key: Key, *, peer: bytes, name: bytes = b""
+) -> Intake:
+    """`begin_intake` without asking whether the content is present already.
+
+    What is received then is verified, and thrown away if the content here is good.
+    """
+    check = _acceptable(annex, key)
+    transfer = begin_download(annex, key, peer, name)
+    try:
+        return _start(annex, check, transfer, placing)
+    except BaseException:
+        transfer.close()
+        raise
+
+
+def _acceptable(annex: Annex, key: Key) -> Check:
+    check = check_acceptable(annex, key)
+    if check.missing:
+        log.warning("cannot run %s: it is not installed in PATH", check.missing)
+    return check
 
 
 def _start(annex: Annex, check: Check, transfer: Transfer, placing: Placing) -> Intake:
@@ -174,6 +196,48 @@ class Intake(Closing):
         self._placing.store(self.key, self._partial, record)
         self._transfer.succeeded()
         return True
+
+    # -- where another program writes the file, by its name -----------------------------
+
+    @property
+    def path(self) -> str:
+        """The temporary file's name."""
+        return self._partial.path
+
+    @property
+    def lock_descriptors(self) -> list[int]:
+        """See `Transfer.descriptors`."""
+        return self._transfer.descriptors
+
+    def largest(self) -> int:
+        """Bytes that the file may have at most. Raises StorageFailed."""
+        if self.key.size is not None:
+            return self.key.size
+        return self.written + room(self._annex)
+
+    @property
+    def unproven(self) -> bool:
+        """Whether the file is as empty as before, and no field of the key says otherwise.
+
+        A program that was given nothing to write ends in good order too.
+        """
+        told = self._verifier.verifies or self.key.size is not None
+        return not (self.written or told)
+
+    def count_written(self) -> None:
+        """The other program has ended: what is in the file now is what was received.
+
+        None of it is hashed yet. Raises StorageFailed where the name leads to another file
+        by now, or this file has another name, by which it could be changed later.
+        """
+        with storage("receiving content", self.path):
+            if not self._partial.only_named(self.path):
+                raise StorageFailed(
+                    action="receiving content",
+                    where=self.path,
+                    detail="somebody replaced or linked the temporary file; send it again",
+                )
+            self.written = self._partial.size()
 
     def adopt(self, record: Record) -> bool:
         """DATA-PRESENT: record content that came here by other means, if it did."""

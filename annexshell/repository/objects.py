@@ -139,6 +139,11 @@ class OpenObject(Closing):
         self.offset = min(offset, self.size)
 
     @property
+    def path(self) -> str:
+        """The name it was opened by; `still_valid` tells if it is that file's still."""
+        return self._path
+
+    @property
     def length(self) -> int:
         """Bytes from the offset to the end."""
         return self.size - self.offset

@@ -109,6 +109,10 @@ class Partial:
         ours = os.fstat(self.fd)
         return (found.st_dev, found.st_ino) == (ours.st_dev, ours.st_ino)
 
+    def only_named(self, path: str) -> bool:
+        """Whether ``path`` is the one name of this file. Raises OSError."""
+        return self.named(path) and os.fstat(self.fd).st_nlink == 1
+
     def prepare(self) -> None:
         """Make the content durable and read-only, ready to become an object.
 

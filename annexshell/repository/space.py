@@ -40,13 +40,26 @@ def check_room(annex: Annex, wanted: int) -> None:
         _require(annex, wanted)
 
 
+def room(annex: Annex) -> int:
+    """Bytes that can be written before the reserve is touched, at least 0.
+
+    Raises StorageFailed.
+    """
+    with storage("checking free space", annex.paths.annex_dir):
+        return max(0, _free(annex))
+
+
 def _require(annex: Annex, wanted: int) -> None:
-    directory = annex.paths.annex_dir
-    disk = os.statvfs(directory)
-    reserve = annex.config.size("annex.diskreserve", _RESERVE)
-    missing = wanted + reserve - disk.f_bavail * disk.f_frsize
+    missing = wanted - _free(annex)
     if missing > 0:
-        raise NotEnoughSpace(missing=roughly(missing), where=directory)
+        raise NotEnoughSpace(missing=roughly(missing), where=annex.paths.annex_dir)
+
+
+def _free(annex: Annex) -> int:
+    """Free bytes less the reserve; negative within it. Raises OSError."""
+    disk = os.statvfs(annex.paths.annex_dir)
+    reserve = annex.config.size("annex.diskreserve", _RESERVE)
+    return disk.f_bavail * disk.f_frsize - reserve
 
 
 def roughly(count: int) -> str:

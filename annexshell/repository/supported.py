@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import os
 
-from annexshell.errors import NotAnAnnex, Unsupported, UnsupportedVersion
+from annexshell.errors import (
+    GcryptNotP2P,
+    NotAnAnnex,
+    Unsupported,
+    UnsupportedVersion,
+)
 from annexshell.model.ids import UUID
 from annexshell.repository.open import Repository
 
@@ -16,19 +21,23 @@ VERSIONS = frozenset(("8", "9", "10"))
 _GCRYPT_NAMESPACE = "48d0ffb7-e3b7-5a98-baf3-65e9bee5def2"
 
 
-def require_served(repository: Repository) -> None:
-    """Raise NotAnAnnex, UnsupportedVersion or Unsupported unless content can be served."""
+def require_served(repository: Repository, *, gcrypt: bool = False) -> None:
+    """Refuse a repository whose content cannot be served.
+
+    One without a uuid is served if it is a gcrypt repository and ``gcrypt`` is given: its
+    clients use commands on single keys, and no P2P protocol. Raises NotAnAnnex,
+    GcryptNotP2P, UnsupportedVersion and Unsupported.
+    """
     config, path = repository.config, repository.path
     if not repository.uuid:
-        if config.get("core.gcrypt-id"):
-            raise Unsupported(
-                setting="a gcrypt repository (core.gcrypt-id without annex.uuid)",
-                path=path,
-            )
-        raise NotAnAnnex(path=path)
-    version = config.get("annex.version") or "(not set)"
-    if version not in VERSIONS:
-        raise UnsupportedVersion(version=version, path=path)
+        if not config.get("core.gcrypt-id"):
+            raise NotAnAnnex(path=path)
+        if not gcrypt:
+            raise GcryptNotP2P(path=path)
+    else:
+        version = config.get("annex.version") or "(not set)"
+        if version not in VERSIONS:
+            raise UnsupportedVersion(version=version, path=path)
     if config.boolean("annex.pidlock", False):
         raise Unsupported(setting="annex.pidlock=true", path=path)
 

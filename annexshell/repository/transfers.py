@@ -71,6 +71,11 @@ class Transfer:
             held.close()
         return None
 
+    @property
+    def descriptors(self) -> list[int]:
+        """Those that carry the locks: who inherits them holds the locks as well."""
+        return [held.fd for held in self._locks]
+
     def announce(self, name: bytes) -> None:
         """Write the info file for a transfer of the file ``name``. Raises OSError."""
         self._name = name.replace(b"\n", b" ")

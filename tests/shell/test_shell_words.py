@@ -65,7 +65,7 @@ def test_configlist_answers(home: Path, words: str) -> None:
         ("git-annex-shell p2pstdio r", b"missing UUID parameter"),
         ("git-annex-shell p2pstdio r a b", b"missing UUID parameter"),
         ("git-annex-shell p2pstdio r ../x", b"not a repository uuid: ../x"),
-        ("git-annex-shell inannex r K", b"inannex is not supported by this server"),
+        ("git-annex-shell inannex r K", b"bad key (K)"),
         ("git-annex-shell notifychanges r stray", b"takes no parameters"),
         ("git-annex-shell lockcontent r K", b"may run: lockcontent r K"),
         (

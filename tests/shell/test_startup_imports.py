@@ -70,17 +70,20 @@ sys.exit(status)
 """
 
 
-def loaded(home: Path, *arguments: str, **env: str) -> frozenset[str]:
+def loaded(
+    home: Path, *arguments: str, isolated: str = "-I -S", **env: str
+) -> frozenset[str]:
+    """The modules that a fresh interpreter loads; with ``-S`` no installed ones."""
     seen = home / "seen"
     start = (
         f"import os; os.dup2(os.open({str(seen)!r}, os.O_CREAT | os.O_WRONLY), 3);"
         f"exec({START!r})"
     )
-    isolated = (
+    again = (
         "import os, sys; os.execv(sys.executable,"
-        f" [sys.executable, '-I', '-S', '-c', {start!r}, *sys.argv[1:]])"
+        f" [sys.executable, *{isolated.split()!r}, '-c', {start!r}, *sys.argv[1:]])"
     )
-    run_shell(*arguments, env=environment(home, **env), start=isolated)
+    run_shell(*arguments, env=environment(home, **env), start=again)
     return frozenset(seen.read_text().split())
 
 
@@ -118,3 +121,14 @@ def test_configlist_of_an_initialised_repository(home: Path) -> None:
     names = loaded(home, "-c", "git-annex-shell 'configlist' 'r.git'")
     assert "annexshell.cli.configlist" in names
     assert names - STANDARD - CONFIGLIST == frozenset()
+
+
+@pytest.mark.parametrize("command", ["inannex", "dropkey --force"])
+def test_commands_on_keys_load_nothing_large(home: Path, command: str) -> None:
+    """A gcrypt client runs one for each key; without a change nothing is logged."""
+    key = "SHA256-s0--e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+    name, *options = command.split()
+    words = " ".join((name, "r.git", *options, key))
+    names = loaded(home, "-c", f"git-annex-shell {words}", isolated="-I")
+    assert "annexshell.cli.content" in names
+    assert not names & {"trio", "pygit2", "subprocess", "sqlite3", "asyncio"}

@@ -6,10 +6,8 @@ from importlib.util import find_spec
 
 import pytest
 
-from annexshell.cli.commandline import Parameters
-from annexshell.cli.commands import COMMANDS, Invocation, help_text, usage
-from annexshell.cli.environment import Surroundings
-from annexshell.errors import BlockedBy, NotServedYet
+from annexshell.cli.commands import COMMANDS, help_text, usage
+from annexshell.errors import BlockedBy
 from annexshell.policy.restrictions import Restrictions
 
 
@@ -29,16 +27,6 @@ def test_the_rest_is_decided_later() -> None:
     for name in COMMANDS.keys() - {"recvkey", "dropkey", "gcryptsetup"}:
         COMMANDS[name].check(Restrictions(read_only=True, append_only=True))
     COMMANDS["recvkey"].check(Restrictions(append_only=True))
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["inannex", "sendkey", "recvkey", "dropkey", "gcryptsetup"],
-)
-def test_what_is_not_served_says_so(name: str) -> None:
-    run = COMMANDS[name].load()
-    with pytest.raises(NotServedYet, match=f"{name} is not supported"):
-        run(Invocation(name, "/r", Parameters(), Surroundings("/")))
 
 
 def test_every_module_exists_and_is_explained() -> None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from annexshell.errors import NotAnAnnex, ShellError, Unsupported, UnsupportedVersion
+from annexshell.errors import (
+    GcryptNotP2P,
+    NotAnAnnex,
+    ShellError,
+    Unsupported,
+    UnsupportedVersion,
+)
 from annexshell.repository.config import GitConfig
 from annexshell.repository.open import Repository
 from annexshell.repository.supported import gcrypt_uuid, require_served
@@ -35,7 +41,7 @@ def test_other_versions_are_refused(version: str) -> None:
         ([], NotAnAnnex),
         ([("annex.version", "10")], NotAnAnnex),
         ([("annex.uuid", ""), ("annex.version", "10")], NotAnAnnex),
-        ([("core.gcrypt-id", ":id:x")], Unsupported),
+        ([("core.gcrypt-id", ":id:x")], GcryptNotP2P),
         ([UUID, ("annex.version", "10"), ("annex.pidlock", "true")], Unsupported),
     ],
 )
@@ -44,6 +50,17 @@ def test_what_is_no_annex_of_ours(
 ) -> None:
     with pytest.raises(refusal):
         require_served(repository(*items))
+
+
+def test_a_gcrypt_repository_is_served_to_commands_that_know_it() -> None:
+    gcrypt = ("core.gcrypt-id", ":id:x")
+    require_served(repository(gcrypt), gcrypt=True)
+    with pytest.raises(Unsupported):
+        require_served(repository(gcrypt, ("annex.pidlock", "true")), gcrypt=True)
+    with pytest.raises(NotAnAnnex):
+        require_served(repository(("core.gcrypt-id", "")), gcrypt=True)
+    with pytest.raises(UnsupportedVersion):
+        require_served(repository(gcrypt, UUID), gcrypt=True)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,78 @@
+"""The commands inannex and dropkey (spec 01 §1.8, spec 02 §7.4, §11, §15)."""
+
+from __future__ import annotations
+
+from annexshell.cli.commands import Invocation
+from annexshell.cli.errors import ForceNeeded, PresenceUnknown
+from annexshell.cli.keys import LocationLog, open_here, parse_key
+from annexshell.cli.output import tell
+from annexshell.errors import (
+    ConfigUnreadable,
+    MalformedKey,
+    NotARepository,
+    RequestError,
+    StorageFailed,
+    Unsupported,
+    UnsupportedVersion,
+)
+from annexshell.model.clock import boot_seconds
+from annexshell.model.key import Key
+from annexshell.repository.content import Content
+
+_UNTOLD = (
+    *(OSError, StorageFailed, NotARepository, ConfigUnreadable),
+    *(Unsupported, UnsupportedVersion),
+)
+"""Troubles that say nothing about content; exit code 1 would say that it is absent."""
+
+
+def inannex(invocation: Invocation) -> int:
+    """0 if all keys are present, else 1: the first one that is not decides.
+
+    Raises PresenceUnknown (exit code 100) where that cannot be told, MalformedKey, and
+    ShellError.
+    """
+    try:
+        content = Content(open_here(invocation))
+        words = invocation.parameters.positional
+        return 0 if all(_present(content, parse_key(word)) for word in words) else 1
+    except _UNTOLD as error:
+        raise PresenceUnknown(where=invocation.path, detail=error) from error
+
+
+def _present(content: Content, key: Key) -> bool:
+    if not content.present(key):
+        return False
+    if content.being_removed(key):
+        raise PresenceUnknown(where=key, detail="it is locked for removal")
+    return True
+
+
+def dropkey(invocation: Invocation) -> int:
+    """Remove the keys' content, as REMOVE does; 1 if one of them is still here.
+
+    Each key is on its own, and what keeps one is told on stderr. Raises ForceNeeded and
+    ShellError.
+    """
+    repository = open_here(invocation)
+    if "--force" not in invocation.parameters.flags:
+        raise ForceNeeded()
+    content, log = Content(repository), LocationLog(invocation, repository)
+    status = 0
+    for word in invocation.parameters.positional:
+        try:
+            _drop(content, log, parse_key(word))
+        except (RequestError, MalformedKey) as error:
+            tell(error)
+            status = 1
+    return status
+
+
+def _drop(content: Content, log: LocationLog, key: Key) -> None:
+    content.remove(
+        key,
+        None,
+        boot_seconds,
+        prepare=lambda: log.check(key),
+        record=lambda: log.record(key, False),
+    )
