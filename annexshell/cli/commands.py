@@ -32,6 +32,8 @@ class Command(NamedTuple):
     function: str
     in_read_only: bool = True
     in_append_only: bool = True
+    tells_presence: bool = False
+    """A client takes exit code 1 for absent content, so it must not mean anything else."""
 
     def load(self) -> Callable[[Invocation], int]:
         """The function that carries the command out and returns the exit status."""
@@ -72,6 +74,7 @@ COMMANDS: dict[str, Command] = {
         "[KEY...] [--uuid UUID]",
         "annexshell.cli.content",
         "inannex",
+        tells_presence=True,
     ),
     "sendkey": Command(
         "runs rsync in server mode to send content",

@@ -24,6 +24,7 @@ from annexshell.errors import (
     AccessFailed,
     AnnexshellError,
     BadParameters,
+    NoSuchRepository,
     RepositoryBusy,
     UnknownOption,
 )
@@ -94,7 +95,17 @@ def _builtin(asked: Builtin, surroundings: Surroundings) -> int:
     command.check(restrictions)
 
     def directory() -> str:
-        return confine(restrictions, asked.directory, lambda text: resolve(text, home))
+        try:
+            found = confine(
+                restrictions, asked.directory, lambda text: resolve(text, home)
+            )
+        except NoSuchRepository as error:
+            if not command.tells_presence:
+                raise
+            from annexshell.cli.errors import PresenceUnknown
+
+            raise PresenceUnknown(where=asked.directory, detail=error) from error
+        return found
 
     # A confined session learns nothing before its directory is known to be allowed; any
     # other gets help, and what is wrong with an option, without a repository.

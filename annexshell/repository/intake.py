@@ -210,9 +210,10 @@ class Intake(Closing):
         return self._transfer.descriptors
 
     def largest(self) -> int:
-        """Bytes that the file may have at most. Raises StorageFailed."""
-        if self.key.size is not None:
-            return self.key.size
+        """Bytes that the file may have before the reserve is touched.
+
+        Who writes by name is not watched byte by byte. Raises StorageFailed.
+        """
         return self.written + room(self._annex)
 
     @property

@@ -105,9 +105,13 @@ def test_a_disk_that_does_not_tell_is_not_an_absent_key(repository: Repository) 
 
 
 def test_an_unmounted_repository_is_not_an_absent_key(tmp_path: Path) -> None:
+    done = run_shell("inannex", "r.git", str(KEY), env=environment(tmp_path))
+    assert done.returncode == 100 and b"no such directory" in done.stderr
     (tmp_path / "r.git").mkdir()
     done = run_shell("inannex", "r.git", str(KEY), env=environment(tmp_path))
     assert done.returncode == 100 and b"not a git repository" in done.stderr
+    done = run_shell("dropkey", "r.git", "--force", str(KEY), env=environment(tmp_path))
+    assert done.returncode == 1
 
 
 def test_dropkey_needs_force(repository: Repository) -> None:
