@@ -76,7 +76,8 @@ def _spawn(words: list[str], inherit: Sequence[int], largest: int | None) -> int
 def _file_size(largest: int | None) -> Iterator[None]:
     """Let programs started meanwhile make no file larger than this."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    given = [limit for limit in (soft, largest) if limit not in (None, -1)]
+    limits = (soft, largest)
+    given = [n for n in limits if n is not None and n != resource.RLIM_INFINITY]
     resource.setrlimit(resource.RLIMIT_FSIZE, (min(given, default=soft), hard))
     try:
         yield

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from annexshell.model.key import Key
+from annexshell.repository.filelock import try_lock
 from tests.support.content import files_below
 from tests.support.rsync import rsync
 from tests.support.shell import Done, environment, git, make_annex, run_shell
@@ -148,3 +149,33 @@ def test_another_uuid_is_refused(gcrypt: Path, command: str) -> None:
 def test_a_gcrypt_repository_is_not_initialised(gcrypt: Path) -> None:
     done = shell(gcrypt, "configlist", "g.git", "--", "autoinit=1")
     assert done.stdout.decode() == f"annex.uuid=\ncore.gcrypt-id={ID}\n"
+
+
+def stored(home: Path) -> Path:
+    """The content of a key, placed by hand; there is no sentinel file yet."""
+    path = home / f"g.git/annex/objects/173/93a/{KEY}/{KEY}"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(SECRET)
+    return path
+
+
+def test_content_is_locked_by_its_own_file(gcrypt: Path) -> None:
+    """Without a version the old way of locking holds (spec 02 §7.2)."""
+    path = stored(gcrypt)
+    words = ["g.git", "--uuid", UUID, "--force", str(KEY)]
+    shared = try_lock(str(path), exclusive=False)
+    assert shared is not None
+    with shared:
+        assert shell(gcrypt, "inannex", *words).returncode == 0
+        done = shell(gcrypt, "dropkey", *words)
+    assert done.returncode == 1 and b"content is locked" in done.stderr
+    exclusive = try_lock(str(path), exclusive=True)
+    assert exclusive is not None
+    with exclusive:
+        assert shell(gcrypt, "inannex", *words).returncode == 100
+        assert shell(gcrypt, "dropkey", *words).returncode == 1
+    assert path.read_bytes() == SECRET
+    assert shell(gcrypt, "dropkey", *words).returncode == 0
+    assert not path.parent.exists()
+    assert (gcrypt / "g.git/annex/sentinal").exists()
+    assert not list(files_below(gcrypt / "g.git/annex/objects"))
