@@ -18,6 +18,7 @@ from annexshell.repository.objects import Objects, OpenObject
 from annexshell.repository.open import Repository
 from annexshell.repository.placing import Placing, Record
 from annexshell.repository.transfers import Transfer, begin_upload
+from annexshell.repository.waiting import Watch
 
 
 class Content:
@@ -64,6 +65,10 @@ class Content:
         return begin_intake(
             self.annex, self._objects, self._placing, key, peer=peer, name=name
         )
+
+    def watch(self, key: Key, patience: float) -> Watch:
+        """See `waiting.Watch`: for a key that `begin_intake` says is being received."""
+        return Watch(self.annex, key, patience)
 
     def adopt(self, key: Key, record: Record) -> bool:
         """See `Placing.adopt`."""

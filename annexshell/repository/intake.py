@@ -47,9 +47,10 @@ def begin_intake(
     if objects.present(key):
         return None
     check = check_acceptable(annex, key)
-    if check.missing:
-        log.warning("cannot run %s: it is not installed in PATH", check.missing)
     transfer = begin_download(annex, key, peer, name)
+    if check.missing:
+        # Not before it is our turn: whoever waits for that tries again and again.
+        log.warning("cannot run %s: it is not installed in PATH", check.missing)
     intake = None
     try:
         if not objects.present(key):
