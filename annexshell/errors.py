@@ -220,9 +220,12 @@ class ContentLocked(RequestError):
 
 class TransferInProgress(RequestError):
     text = (
-        "transfer already in progress, or unable to take transfer lock ({key}): try again"
-        " when it is done"
+        "transfer already in progress, or unable to take transfer lock ({key}): it is"
+        " received by {holder}; try again when that is done"
     )
+
+    def __init__(self, *, key: object, holder: object = "another session") -> None:
+        super().__init__(key=key, holder=holder)
 
 
 class NotEnoughSpace(RequestError):
@@ -347,10 +350,20 @@ class LinkClosed(LinkError):
     text = "the connection to {name} ended"
 
 
+class LinkStalled(LinkClosed):
+    text = "{name} {what} for {time}"
+
+
 class PayloadShort(LinkError):
     """The promised bytes cannot be delivered; never padded (spec 01 §5.2, §8.7)."""
 
     text = "{name} delivered {missing} bytes less than promised"
+
+
+class PayloadStalled(PayloadShort):
+    """Not one byte of the payload came for too long."""
+
+    text = "{name} was silent for {time} in the middle of a payload"
 
 
 # -- mistakes in the protocol ----------------------------------------------------------------

@@ -22,6 +22,7 @@ from annexshell.errors import (
     RepositoryReplaced,
     RequestError,
     ShellError,
+    TransferInProgress,
 )
 from annexshell.local.intake import LocalIntake
 from annexshell.model.clock import Clock, boot_seconds
@@ -30,10 +31,12 @@ from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
 from annexshell.repository.branch import Branch
 from annexshell.repository.content import Content
+from annexshell.repository.intake import Intake
 from annexshell.repository.locking import SharedLock
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
 from annexshell.repository.retention import RETAIN_NS
+from annexshell.repository.timeouts import stall_timeout
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 
 log = logging.getLogger("annexshell.local")
@@ -61,6 +64,7 @@ class LocalStore:
         self._peer = peer
         self._content = Content(repository)
         self._branch = Branch(repository, clock)
+        self._config = repository.config
         self._warm = False
         self._kept: list[tuple[SharedLock, float]] = []
 
@@ -168,9 +172,8 @@ class LocalStore:
     ) -> AsyncIterator[LocalIntake | AlreadyHave]:
         content = self._fresh()
         self._warm_up()
-        begin = partial(content.begin_intake, key, peer=self._peer, name=name)
         record = partial(self._branch.record, key, self.uuid, True)
-        intake = await in_thread(begin)
+        intake = await self._begin_intake(content, key, name)
         if intake is None:
             # The client may drop its copy now: what is here must be durable, and logged.
             # A log that cannot be written is no reason to send it again; a failed sync is.
@@ -181,6 +184,30 @@ class LocalStore:
             return
         with intake:
             yield LocalIntake(intake, record)
+
+    async def _begin_intake(
+        self, content: Content, key: Key, name: bytes
+    ) -> Intake | None:
+        """As `Content.begin_intake`, waiting for whoever else receives the key.
+
+        Raises TransferInProgress when that one does not get on. Polls: the kernel's own
+        waiting for a lock could not be cancelled when the client leaves.
+        """
+        begin = partial(content.begin_intake, key, peer=self._peer, name=name)
+        watch = None
+        while True:
+            try:
+                return await in_thread(begin)
+            except TransferInProgress as error:
+                if watch is None:
+                    watch = content.watch(key, stall_timeout(self._config))
+                if not await in_thread(partial(watch.gets_on, trio.current_time())):
+                    raise
+                if watch.becomes_long():
+                    log.warning(
+                        "waiting for another upload: %s", error.fields["holder"]
+                    )
+            await trio.sleep(watch.pause())
 
     async def timestamp(self) -> int:
         return boot_seconds()

@@ -31,7 +31,8 @@ class Payload:
     """``length`` bytes that come from ``prefix`` first, then from ``descriptor``.
 
     ``position`` is the offset in bytes within a regular file, or None where the descriptor
-    is a pipe or socket. ``verdict`` may be awaited once, after the last byte. ``kept`` is set
+    is a pipe or socket; ``ready`` returns when such a one has more, and raises PayloadShort
+    where that takes too long (None: wait for ever). ``verdict`` may be awaited once, after the last byte. ``kept`` is set
     by the receiver when its peer said that it got everything.
     """
 
@@ -41,6 +42,7 @@ class Payload:
     position: int | None = None
     verdict: Callable[[], Awaitable[Validity]] = _unsaid
     source: str = "the sender"
+    ready: Callable[[], Awaitable[None]] | None = None
     remaining: int = attrs.field(init=False)
     kept: bool = attrs.field(init=False, default=False)
 

@@ -29,6 +29,7 @@ from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Role, State
+from annexshell.remotes.limits import NodeLimits
 from annexshell.remotes.peer_intake import PeerIntake, outcome_of
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 from annexshell.transport.channel import Channel
@@ -72,7 +73,7 @@ class PeerStore:
     """The remote ``name`` with ``uuid``, reached by whatever ``open_link`` opens.
 
     ``newest`` is the protocol version offered: the client's, so that nothing has to be
-    made up for either. ``timeout`` bounds connecting, in seconds.
+    made up for either. ``timeout`` is what `NodeLimits` are made from, in seconds.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class PeerStore:
         self.uuid = uuid
         self.newest = 0
         self._open_link = open_link
-        self._timeout = timeout
+        self._limits = NodeLimits(timeout)
         self._channel: Channel | None = None
         self._stamped: Channel | None = None
         self._abandoned: list[_Abandoned] = []
@@ -110,17 +111,19 @@ class PeerStore:
         return self._channel
 
     async def _connected(self) -> Channel:
+        limit = self._limits.connecting
         try:
-            with trio.fail_after(self._timeout):
+            with trio.fail_after(limit):
                 return await self._greeted(await self._open_link())
         except trio.TooSlowError as error:
-            detail = f"no answer within {self._timeout:g} seconds"
+            detail = f"no answer within {limit:g} seconds"
             raise PeerUnreachable(name=self.name, detail=detail) from error
         except (OSError, AnnexshellError) as error:
             raise PeerUnreachable(name=self.name, detail=error) from error
 
     async def _greeted(self, link: Link) -> Channel:
         channel = Channel(link, Role.CLIENT)
+        link.stall = self._limits.payload
         try:
             await self._negotiate(channel)
         except BaseException:
@@ -161,11 +164,17 @@ class PeerStore:
 
     # -- requests ------------------------------------------------------------------------
 
-    async def _ask(self, request: m.Message) -> tuple[Channel, m.Message]:
+    async def _ask(
+        self, request: m.Message, limit: float | None = None
+    ) -> tuple[Channel, m.Message]:
         channel = await self.connect()
-        return channel, await self._ask_on(channel, request)
+        limit = self._limits.answer if limit is None else limit
+        return channel, await self._ask_on(channel, request, limit)
 
-    async def _ask_on(self, channel: Channel, request: m.Message) -> m.Message:
+    async def _ask_on(
+        self, channel: Channel, request: m.Message, limit: float
+    ) -> m.Message:
+        channel.link.idle = limit
         try:
             channel.say(request)
             return await channel.receive()
@@ -201,7 +210,8 @@ class PeerStore:
             if refusal:
                 return Outcome(False, reason=refusal)
             request = m.RemoveBefore(before, key)
-        return outcome_of(_unless_error(await self._ask_on(channel, request)))
+        answer = await self._ask_on(channel, request, self._limits.removal)
+        return outcome_of(_unless_error(answer))
 
     def _cannot_limit(self, channel: Channel) -> str:
         """Why a time limit would not be kept by the peer; empty if it would."""
@@ -247,7 +257,9 @@ class PeerStore:
 
     @asynccontextmanager
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
-        channel, answer = await self._ask(m.Get(offset, name, key))
+        channel, answer = await self._ask(
+            m.Get(offset, name, key), self._limits.turn(key.size)
+        )
         answer = _unless_error(answer)
         if not isinstance(answer, m.Data):
             raise PeerFailed(name=self.name, detail="it sent no content")
@@ -267,7 +279,7 @@ class PeerStore:
     async def put(
         self, key: Key, name: bytes
     ) -> AsyncIterator[PeerIntake | AlreadyHave]:
-        channel, answer = await self._ask(m.Put(name, key))
+        channel, answer = await self._ask(m.Put(name, key), self._limits.turn(key.size))
         answer = _unless_error(answer)
         if isinstance(answer, m.AlreadyHave):
             yield AlreadyHave()
@@ -275,7 +287,8 @@ class PeerStore:
             yield AlreadyHave(tuple(answer.uuids))
         elif isinstance(answer, m.PutFrom) and answer.offset >= 0:
             try:
-                yield PeerIntake(self.name, channel, answer.offset)
+                storing = self._limits.storing(key.size or 0)
+                yield PeerIntake(self.name, channel, answer.offset, storing)
             finally:
                 await self._after_put(channel)
         else:

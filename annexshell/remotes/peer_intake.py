@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import attrs
 
 from annexshell.errors import (
@@ -11,20 +13,27 @@ from annexshell.errors import (
     ProtocolError,
     printable,
 )
+from annexshell.model.duration import time_to_hash
 from annexshell.model.payload import Payload, Validity
 from annexshell.protocol import messages as m
 from annexshell.store import Outcome
 from annexshell.transport import moving
 from annexshell.transport.channel import Channel, said
 
+_DOUBTED = "the client called its bytes invalid"
+
 
 @attrs.define
 class PeerIntake:
-    """A peer that answered PUT with an offset."""
+    """A peer that answered PUT with an offset.
+
+    ``storing`` is how many seconds it may take to say what became of the bytes.
+    """
 
     name: str
     channel: Channel
     offset: int
+    storing: float = math.inf
     _doubted: bool = attrs.field(init=False, default=False)
 
     async def accept(self, payload: Payload) -> Outcome:
@@ -35,20 +44,31 @@ class PeerIntake:
         """
         try:
             self.channel.say(m.Data(payload.length))
-            await self.channel.flush()
-            if self.channel.version == 0:
-                return await self._without_verdict(payload)
-            await moving.send(payload, self.channel.link)
-            verdict = await payload.verdict()
-            self.channel.say(said(verdict, payload.length))
-            return outcome_of(await self.channel.receive())
+            # It may hash what it has before it reads on.
+            with self.channel.link.patient(time_to_hash(self.offset)):
+                await self.channel.flush()
+                if self.channel.version == 0:
+                    if not await self._without_verdict(payload):
+                        return Outcome(False, reason=_DOUBTED)
+                else:
+                    await moving.send(payload, self.channel.link)
+                    verdict = await payload.verdict()
+                    self.channel.say(said(verdict, payload.length))
+                return await self._stored()
         except PayloadShort:
             raise
         except (LinkError, ProtocolError) as error:
             raise PeerFailed(name=self.name, detail=error) from error
 
-    async def _without_verdict(self, payload: Payload) -> Outcome:
-        """A version 0 peer accepts with the last byte, so that waits for the verdict."""
+    async def _stored(self) -> Outcome:
+        self.channel.link.idle = self.storing
+        return outcome_of(await self.channel.receive())
+
+    async def _without_verdict(self, payload: Payload) -> bool:
+        """A version 0 peer accepts with the last byte, so that waits for the verdict.
+
+        False if the verdict kept that byte back.
+        """
 
         async def take(piece: memoryview) -> None:
             if payload.remaining == 0 and await self._is_doubted(payload):
@@ -58,9 +78,7 @@ class PeerIntake:
         await moving.feed(payload, take)
         if payload.length == 0:
             await self._is_doubted(payload)
-        if self._doubted:
-            return Outcome(False, reason="the client called its bytes invalid")
-        return outcome_of(await self.channel.receive())
+        return not self._doubted
 
     async def _is_doubted(self, payload: Payload) -> bool:
         self._doubted = await payload.verdict() is Validity.INVALID
@@ -72,7 +90,7 @@ class PeerIntake:
             raise PeerFailed(name=self.name, detail="it cannot be told of content")
         try:
             self.channel.say(m.DataPresent())
-            return outcome_of(await self.channel.receive())
+            return await self._stored()
         except (LinkError, ProtocolError) as error:
             raise PeerFailed(name=self.name, detail=error) from error
 

@@ -18,6 +18,7 @@ from annexshell.repository.objects import Objects, OpenObject
 from annexshell.repository.open import Repository
 from annexshell.repository.placing import Placing, Record
 from annexshell.repository.transfers import Transfer, begin_upload
+from annexshell.repository.waiting import Watch
 
 
 class Content:
@@ -68,6 +69,10 @@ class Content:
     def begin_again(self, key: Key, *, peer: bytes) -> Intake:
         """See `intake.begin_again`."""
         return begin_again(self.annex, self._placing, key, peer=peer)
+
+    def watch(self, key: Key, patience: float) -> Watch:
+        """See `waiting.Watch`: for a key that `begin_intake` says is being received."""
+        return Watch(self.annex, key, patience)
 
     def adopt(self, key: Key, record: Record) -> bool:
         """See `Placing.adopt`."""

@@ -47,7 +47,7 @@ def begin_intake(
     """
     if objects.present(key):
         return None
-    check = _acceptable(annex, key)
+    check = check_acceptable(annex, key)
     transfer = begin_download(annex, key, peer, name)
     intake = None
     try:
@@ -66,7 +66,7 @@ def begin_again(
 
     What is received then is verified, and thrown away if the content here is good.
     """
-    check = _acceptable(annex, key)
+    check = check_acceptable(annex, key)
     transfer = begin_download(annex, key, peer, name)
     try:
         return _start(annex, check, transfer, placing)
@@ -75,14 +75,10 @@ def begin_again(
         raise
 
 
-def _acceptable(annex: Annex, key: Key) -> Check:
-    check = check_acceptable(annex, key)
-    if check.missing:
-        log.warning("cannot run %s: it is not installed in PATH", check.missing)
-    return check
-
-
 def _start(annex: Annex, check: Check, transfer: Transfer, placing: Placing) -> Intake:
+    if check.missing:
+        # Not before it is our turn: whoever waits for that tries again and again.
+        log.warning("cannot run %s: it is not installed in PATH", check.missing)
     partial = _open_partial(annex, check)
     try:
         check_space(annex, check.key, partial.size())

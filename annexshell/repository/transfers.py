@@ -17,6 +17,7 @@ from annexshell.model.key import Key, from_file_name
 from annexshell.repository.annex import Annex, storage, unlink_quietly
 from annexshell.repository.filelock import FileLock, holder_of, try_lock
 from annexshell.repository.retention import format_stamp
+from annexshell.repository.waiting import describe_holder
 
 _TRIES = 5
 _STEP = 1 << 20
@@ -137,7 +138,7 @@ def begin_download(annex: Annex, key: Key, peer: bytes, name: bytes) -> Transfer
     with storage("locking the transfer", common):
         try:
             if not transfer.lock([common, transfer.peer_lock]):
-                raise TransferInProgress(key=key)
+                raise TransferInProgress(key=key, holder=describe_holder(annex, key))
             transfer.announce(name)
         except BaseException:
             transfer.close()

@@ -36,6 +36,7 @@ from annexshell.repository.audit import (
 from annexshell.serve.audit import NOWHERE, Noted, note
 from annexshell.store import AlreadyHave, Intake, Outcome, Store
 from annexshell.transport import moving
+from annexshell.transport.attention import attended
 from annexshell.transport.channel import Channel
 
 log = logging.getLogger("annexshell.serve")
@@ -143,7 +144,7 @@ async def _get(session: Session, request: m.Get) -> None:
     store = session.store
     async with store.get(request.key, request.offset, request.name) as payload:
         session.noted.delivering(payload)
-        await session.channel.outgoing(payload)
+        await session.channel.outgoing(payload, request.offset)
         try:
             answer = await session.channel.receive()
         except (Malformed, OutOfTurn) as error:
@@ -154,7 +155,12 @@ async def _get(session: Session, request: m.Get) -> None:
 
 
 async def _put(session: Session, request: m.Put) -> None:
-    async with session.store.put(request.key, request.name) as intake:
+    async with (
+        attended(session.channel.link) as ready,
+        session.store.put(request.key, request.name) as intake,
+    ):
+        # Until now somebody else may have been receiving it.
+        ready()
         if isinstance(intake, AlreadyHave):
             result: m.Message | None = _already_have(intake)
         else:
@@ -190,13 +196,18 @@ async def _receive(session: Session, intake: Intake, length: int) -> Outcome:
     inner = payload.verdict
 
     async def verdict() -> Validity:
-        return await _verdict(session, inner)
+        try:
+            return await _verdict(session, inner)
+        except LinkClosed:
+            # Nobody is left to be answered, but the bytes are all here.
+            log.debug("the client left without a verdict")
+            return Validity.INVALID
 
     payload.verdict = verdict
     try:
         return await intake.accept(payload)
     finally:
-        await _finish_reading(session, payload)
+        await _finish_reading(session, payload, inner)
 
 
 async def _verdict(
@@ -207,17 +218,16 @@ async def _verdict(
         return await inner()
     except (Malformed, OutOfTurn) as error:
         session.complain(error)
-    except LinkClosed:
-        # Nobody is left to be answered, but the bytes are all here.
-        log.debug("the client left without a verdict")
-    return Validity.INVALID
+        return Validity.INVALID
 
 
-async def _finish_reading(session: Session, payload: Payload) -> None:
+async def _finish_reading(
+    session: Session, payload: Payload, verdict: Callable[[], Awaitable[Validity]]
+) -> None:
     """After a store gave up: what the client still sends is not the next request."""
     await moving.drain(payload)
     if session.channel.talk.state is State.UPLOADED:
-        await payload.verdict()
+        await _verdict(session, verdict)
 
 
 async def _connect(session: Session, request: m.Connect) -> None:

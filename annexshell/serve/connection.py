@@ -8,6 +8,7 @@ from annexshell.errors import (
     LineTooLong,
     LinkClosed,
     LinkError,
+    LinkStalled,
     Malformed,
     OutOfTurn,
     RequestError,
@@ -39,12 +40,16 @@ async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> in
             await _rest(session)
             await _one_request(session)
         await session.channel.flush()
+    except LinkStalled as error:
+        # It may be alive after all, and would wait for ever for what we owe it.
+        log.warning("%s: ended the session", error)
+        return 1
     except LinkClosed as error:
         log.debug("%s", error)
         # A client that leaves between two requests has done nothing wrong.
         return 0 if session.channel.idle else 1
     except (LinkError, LineTooLong) as error:
-        log.warning("%s", error)
+        log.warning("%s: ended the session", error)
         return 1
     return 0
 

@@ -12,6 +12,7 @@ import time
 
 from annexshell.errors import printable
 from annexshell.serve.request import SessionRequest
+from annexshell.serve.stderr import StderrHandler
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # most sessions write to no file
@@ -22,7 +23,7 @@ SETTING = "annexshell.log"
 
 def begin_logging(request: SessionRequest) -> None:
     """Send what is logged from here on where the client and the operator want it."""
-    stderr = logging.StreamHandler()
+    stderr = StderrHandler()
     stderr.setFormatter(logging.Formatter("annexshell: %(message)s"))
     stderr.setLevel(logging.WARNING)
     if request.debug:

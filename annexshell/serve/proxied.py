@@ -21,10 +21,8 @@ from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import Repository, locate, open_repository
 from annexshell.repository.supported import require_served
+from annexshell.repository.timeouts import node_timeout
 from annexshell.serve.stores import Served
-
-NODE_TIMEOUT = 60
-"""Seconds that connecting to a node may take (annexshell.node-timeout)."""
 
 
 def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
@@ -35,8 +33,8 @@ def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
     if isinstance(recipe, LocalPath):
         return _by_path(gateway, name, asked, recipe.path, branch, clock)
     connector = SshConnector(gateway, name, recipe, asked)
-    timeout = gateway.config.integer("annexshell.node-timeout", NODE_TIMEOUT)
-    peer = PeerStore(name, asked, connector.open, timeout=max(1, timeout))
+    timeout = node_timeout(gateway.config)
+    peer = PeerStore(name, asked, connector.open, timeout=timeout)
 
     async def close() -> None:
         await peer.aclose()

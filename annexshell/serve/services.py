@@ -7,7 +7,14 @@ import os
 
 import trio
 
-from annexshell.errors import LinkClosed, LinkError, NotAvailable, ProtocolError
+from annexshell.errors import (
+    LinkClosed,
+    LinkError,
+    LinkStalled,
+    NotAvailable,
+    PayloadStalled,
+    ProtocolError,
+)
 from annexshell.local.store import settle_branch
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import State
@@ -49,15 +56,30 @@ def git_service(request: SessionRequest) -> Service:
 
 
 async def _relay(channel: Channel, child: Link) -> None:
-    """DATA in both directions, until the service has said all or the client is gone."""
+    """DATA in both directions, until the service has said all or the client is gone.
+
+    Raises LinkStalled and PayloadStalled of the client.
+    """
+    stalled: list[LinkError] = []
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_to_child, channel, child)
+
+        async def to_child() -> None:
+            try:
+                await _to_child(channel, child)
+            except (LinkStalled, PayloadStalled) as error:
+                # The service may be waiting for something else than its input.
+                stalled.append(error)
+                nursery.cancel_scope.cancel()
+
+        nursery.start_soon(to_child)
         try:
             while chunk := await child.read(_CHUNK):
                 await channel.send_piece(chunk)
         except LinkClosed as error:
             log.debug("%s", error)
         nursery.cancel_scope.cancel()
+    if stalled:
+        raise stalled[0]
 
 
 async def _to_child(channel: Channel, child: Link) -> None:
@@ -65,6 +87,8 @@ async def _to_child(channel: Channel, child: Link) -> None:
     try:
         while isinstance(message := await channel.listen(), m.Data):
             await moving.send(channel.incoming(message.length), child)
+    except (LinkStalled, PayloadStalled):
+        raise
     except (LinkError, ProtocolError) as error:
         # Whoever it was that ended, the task that reads from the service notices.
         log.debug("%s", error)

@@ -15,6 +15,7 @@ from annexshell.policy.modes import refusal
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Role
 from annexshell.repository.audit import Audit, new_session
+from annexshell.repository.timeouts import idle_timeout, stall_timeout
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
 from annexshell.serve.debugging import begin_logging
@@ -82,6 +83,8 @@ async def _session(
         watch=watching.changed,
         audit=_audit(request),
     )
+    config = request.repository.config
+    link.idle, link.stall = idle_timeout(config), stall_timeout(config)
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:

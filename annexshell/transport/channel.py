@@ -9,6 +9,7 @@ from __future__ import annotations
 import trio
 
 from annexshell.errors import LinkClosed, Malformed
+from annexshell.model.duration import time_to_hash
 from annexshell.model.payload import Payload, Validity
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Conversation, Role, State
@@ -18,6 +19,9 @@ from annexshell.transport import moving
 from annexshell.transport.link import Link
 
 _READ = 1 << 16
+
+_UNDER_WAY = (State.OFFERED, State.UPLOADED, State.DELIVERED)
+"""What comes next belongs to a payload: nobody has to think about it for long."""
 
 
 class Channel:
@@ -86,7 +90,8 @@ class Channel:
             if message is not None:
                 self.talk.received(message)
                 return message
-            data = await self.link.read(_READ)
+            owed = self.talk.state in _UNDER_WAY or self._parser.buffered > 0
+            data = await self.link.read(_READ, owed=owed)
             if not data:
                 raise LinkClosed(name=self.link.name)
             self._parser.feed(data)
@@ -108,10 +113,13 @@ class Channel:
             prefix=self._parser.take(length),
             verdict=self._validity,
             source=self.link.name,
+            ready=self.link.payload_ready,
         )
 
-    async def outgoing(self, payload: Payload) -> None:
+    async def outgoing(self, payload: Payload, offset: int = 0) -> None:
         """Send DATA, the payload, and from version 1 on its verdict.
+
+        The peer has ``offset`` bytes already, and may hash them before it reads on.
 
         Raises PayloadShort (the connection is then useless: bytes were promised) and
         LinkClosed.
@@ -121,8 +129,9 @@ class Channel:
         if small is not None:
             self._unsent += small
         else:
-            await self.flush()
-            await moving.send(payload, self.link)
+            with self.link.patient(time_to_hash(offset)):
+                await self.flush()
+                await moving.send(payload, self.link)
         verdict = await payload.verdict()
         if self.version >= 1:
             self.say(said(verdict, payload.length))

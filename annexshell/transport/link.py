@@ -3,46 +3,73 @@
 Non-blocking mode belongs to the open file, not to the descriptor: whoever started us may
 share it. So the mode found is put back when the link closes. A closed link's numbers are
 set to -1, so that a reused number is never touched.
+
+Every wait for the peer is bounded here, and only here. A limit starts anew whenever bytes
+move, so it cuts no slow transfer. Once it ran out the link is useless: whoever waits for
+it again, in cleaning up too, is told at once.
 """
 
 from __future__ import annotations
 
 import fcntl
+import math
 import os
 import select
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import trio
 
-from annexshell.errors import LinkClosed
+from annexshell.errors import LinkClosed, LinkStalled, PayloadStalled
+from annexshell.model.duration import spell_duration
 from annexshell.transport import syscalls
+from annexshell.transport.guard import Guard
 
 _PIPE_SIZE = 1 << 20
+_LOOKING = 0.5
+"""Seconds between looks for the end of a peer that said something nobody reads yet."""
+_ENDED = select.POLLHUP | select.POLLERR | select.POLLRDHUP | select.POLLNVAL
 
 
 class Link:
-    """Owns both descriptors; they may be the same socket."""
+    """Owns both descriptors; they may be the same socket.
+
+    ``idle`` is how many seconds the peer may say nothing where it may be silent, counted
+    from the last byte in either direction; ``stall`` is for bytes that are on their way.
+    """
 
     def __init__(self, reading: int, writing: int, name: str) -> None:
         self.reading = reading
         self.writing = writing
         self.name = name
+        self.idle = self.stall = math.inf
+        self._moved = -math.inf
+        self._failure: LinkStalled | None = None
+        self._reads, self._writes = Guard(), Guard()
         self._found = {fd: os.get_blocking(fd) for fd in {reading, writing}}
         for fd in self._found:
             os.set_blocking(fd, False)
 
-    async def read(self, limit: int) -> bytes:
-        """At most ``limit`` bytes; empty when the peer has closed. Raises LinkClosed."""
+    async def read(self, limit: int, *, owed: bool = False) -> bytes:
+        """At most ``limit`` bytes; empty when the peer has closed. Raises LinkClosed.
+
+        ``owed`` bytes are on their way already: silence is a stall.
+        """
+        self._check()
+        ready = self._owed if owed else self._said
         try:
-            return await syscalls.read_some(self.reading, limit)
+            return await syscalls.read_some(self.reading, limit, ready)
         except OSError as error:
             # Also a timeout or a lost route, which are no ConnectionError.
             raise LinkClosed(name=self.name) from error
 
     async def write(self, data: bytes | bytearray | memoryview) -> None:
         """All of ``data``. Raises LinkClosed."""
+        self._check()
         try:
-            await syscalls.write_all(self.writing, data)
+            await syscalls.write_all(self.writing, data, self.writable)
+            self._moved = trio.current_time()
         except OSError as error:
             raise LinkClosed(name=self.name) from error
 
@@ -55,6 +82,79 @@ class Link:
     async def hung_up(self) -> None:
         """Return when the peer says or closes something."""
         await trio.lowlevel.wait_readable(self.reading)
+
+    async def gone(self) -> None:
+        """Return when the peer has closed; what it says meanwhile is left unread."""
+        poll = select.poll()
+        poll.register(self.reading, select.POLLRDHUP)
+        try:
+            await self.hung_up()
+        except PermissionError:
+            # A file cannot be waited for, and does not leave either.
+            await trio.sleep_forever()
+        while not any(event & _ENDED for _, event in poll.poll(0)):
+            await trio.sleep(_LOOKING)
+
+    # -- bounded waiting -----------------------------------------------------------------
+
+    @contextmanager
+    def patient(self, seconds: float) -> Iterator[None]:
+        """The peer may need so long before bytes move at all: it hashes what it has."""
+        found, self.stall = self.stall, self.stall + seconds
+        try:
+            yield
+        finally:
+            self.stall = found
+
+    async def writable(self) -> None:
+        """Return when the peer takes bytes. Raises LinkStalled."""
+        self._check()
+        seconds, wait = self.stall, trio.lowlevel.wait_writable
+        if not await self._writes.wait(wait, self.writing, seconds):
+            raise self._stalled("took no more bytes", seconds)
+        self._moved = trio.current_time()
+
+    async def payload_ready(self) -> None:
+        """Return when more of the peer's payload is there. Raises PayloadStalled."""
+        try:
+            await self._owed()
+        except LinkStalled as error:
+            time = error.fields["time"]
+            raise PayloadStalled(name=self.name, time=time) from error
+
+    async def _owed(self) -> None:
+        self._check()
+        seconds, wait = self.stall, trio.lowlevel.wait_readable
+        if not await self._reads.wait(wait, self.reading, seconds):
+            raise self._stalled("was silent", seconds)
+        self._moved = trio.current_time()
+
+    async def _said(self) -> None:
+        begun = trio.current_time()
+        while True:
+            self._check()
+            last = max(begun, self._moved)
+            with trio.move_on_at(last + self.idle):
+                try:
+                    await trio.lowlevel.wait_readable(self.reading)
+                except trio.ClosedResourceError as error:
+                    # It is one socket, and what is written to it stalled.
+                    raise LinkClosed(name=self.name) from error
+                self._moved = trio.current_time()
+                return
+            if self._moved <= last:
+                raise self._stalled("was silent", self.idle)
+
+    def _stalled(self, what: str, seconds: float) -> LinkStalled:
+        time = spell_duration(seconds)
+        self._failure = LinkStalled(name=self.name, what=what, time=time)
+        return self._failure
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise LinkStalled(**self._failure.fields)
+
+    # -- the end -------------------------------------------------------------------------
 
     def close_writing(self) -> None:
         """Tell the peer that nothing more comes."""

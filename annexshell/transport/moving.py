@@ -29,7 +29,8 @@ SMALL = 1 << 16
 async def send(payload: Payload, link: Link) -> None:
     """All of ``payload`` to ``link``.
 
-    Raises PayloadShort if the source ends early, LinkClosed if the sink is gone.
+    Raises PayloadShort if the source ends early or stalls, LinkClosed if the sink is gone
+    or takes no more.
     """
     if payload.prefix:
         await link.write(payload.take_prefix(len(payload.prefix)))
@@ -72,7 +73,13 @@ async def fill(
         seen(target[:filled])
     while filled < len(target) and payload.remaining:
         wanted = target[filled : filled + payload.remaining]
-        count = await _read(payload, wanted)
+        try:
+            count = await _read(payload, wanted)
+        except PayloadShort:
+            if not filled:
+                raise
+            # It will be raised again.
+            count = 0
         if count == 0 and filled:
             break
         if count == 0:
@@ -107,7 +114,7 @@ async def _read(payload: Payload, target: memoryview) -> int:
     try:
         if payload.position is not None:
             return os.preadv(payload.descriptor, [target], payload.position)
-        return await syscalls.read_into(payload.descriptor, target)
+        return await syscalls.read_into(payload.descriptor, target, payload.ready)
     except OSError as error:
         log.warning("%s cannot be read: %s", payload.source, error.strerror)
         return 0
@@ -138,7 +145,11 @@ async def _by_sendfile(payload: Payload, link: Link) -> None:
     while payload.remaining:
         assert payload.position is not None
         count = await syscalls.sendfile(
-            link.writing, payload.descriptor, payload.position, payload.remaining
+            link.writing,
+            payload.descriptor,
+            payload.position,
+            payload.remaining,
+            link.writable,
         )
         if count == 0:
             return
@@ -148,7 +159,11 @@ async def _by_sendfile(payload: Payload, link: Link) -> None:
 async def _by_splice(payload: Payload, link: Link) -> None:
     while payload.remaining:
         count = await syscalls.splice(
-            link.writing, payload.descriptor, min(payload.remaining, CHUNK)
+            link.writing,
+            payload.descriptor,
+            min(payload.remaining, CHUNK),
+            payload.ready,
+            link.writable,
         )
         if count == 0:
             return
@@ -162,12 +177,16 @@ async def _by_pipe(payload: Payload, link: Link) -> None:
         widen(writing)
         while payload.remaining:
             wanted = min(payload.remaining, CHUNK)
-            count = await syscalls.splice(writing, payload.descriptor, wanted)
+            count = await syscalls.splice(
+                writing, payload.descriptor, wanted, payload.ready
+            )
             if count == 0:
                 return
             payload.moved(count)
             while count:
-                count -= await syscalls.splice(link.writing, reading, count)
+                count -= await syscalls.splice(
+                    link.writing, reading, count, out_ready=link.writable
+                )
     except Unsupported:
         # Raised for the sink: what is in the pipe already must not be left out.
         while count:

@@ -1,18 +1,23 @@
 """The system calls that move bytes, as loops that wait for readiness instead of blocking.
 
-The one caller of os.sendfile and os.splice. A descriptor that cannot be polled (a regular
-file) never answers EAGAIN, so nothing here ever waits for one.
+How to wait is the caller's to say: a Link bounds it. By default it is for ever. The one
+caller of os.sendfile and os.splice. A descriptor that cannot be polled (a regular file) never
+answers EAGAIN, so nothing here ever waits for one.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Awaitable, Callable
 
 import trio
 
 CHUNK = 1 << 20
 """Bytes asked for at once; the largest pipe an ordinary user may have."""
+
+Wait = Callable[[], Awaitable[None]]
+"""Returns when the descriptor is ready; may raise where that takes too long."""
 
 _UNSUPPORTED = frozenset((errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP))
 
@@ -21,35 +26,39 @@ class Unsupported(Exception):
     """The kernel does not do this between these two descriptors; nothing was moved."""
 
 
-async def read_some(fd: int, limit: int) -> bytes:
+async def read_some(fd: int, limit: int, ready: Wait | None = None) -> bytes:
     """At most ``limit`` bytes, at least one; empty at the end. Raises OSError."""
     while True:
         try:
             return os.read(fd, limit)
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(fd)
+            await _readable(fd, ready)
 
 
-async def read_into(fd: int, target: memoryview) -> int:
+async def read_into(fd: int, target: memoryview, ready: Wait | None = None) -> int:
     """As `read_some` into ``target``, without making an object. Raises OSError."""
     while True:
         try:
             return os.readv(fd, [target])
         except BlockingIOError:
-            await trio.lowlevel.wait_readable(fd)
+            await _readable(fd, ready)
 
 
-async def write_all(fd: int, data: bytes | bytearray | memoryview) -> None:
+async def write_all(
+    fd: int, data: bytes | bytearray | memoryview, ready: Wait | None = None
+) -> None:
     """All of ``data``. Raises OSError; how much was written is then not known."""
     view = memoryview(data)
     while view:
         try:
             view = view[os.write(fd, view) :]
         except BlockingIOError:
-            await trio.lowlevel.wait_writable(fd)
+            await _writable(fd, ready)
 
 
-async def sendfile(out: int, source: int, position: int, count: int) -> int:
+async def sendfile(
+    out: int, source: int, position: int, count: int, ready: Wait | None = None
+) -> int:
     """Move up to ``count`` bytes of the file ``source``; 0 at its end.
 
     Raises Unsupported and OSError.
@@ -58,12 +67,18 @@ async def sendfile(out: int, source: int, position: int, count: int) -> int:
         try:
             return os.sendfile(out, source, position, count)
         except BlockingIOError:
-            await trio.lowlevel.wait_writable(out)
+            await _writable(out, ready)
         except OSError as error:
             raise _translated(error) from error
 
 
-async def splice(out: int, source: int, count: int) -> int:
+async def splice(
+    out: int,
+    source: int,
+    count: int,
+    source_ready: Wait | None = None,
+    out_ready: Wait | None = None,
+) -> int:
     """Move up to ``count`` bytes, one of the two being a pipe; 0 at the end of ``source``.
 
     Raises Unsupported and OSError. EAGAIN does not say which side is not ready, so the
@@ -75,12 +90,20 @@ async def splice(out: int, source: int, count: int) -> int:
             return os.splice(source, out, count, flags=os.SPLICE_F_NONBLOCK)
         except BlockingIOError:
             if waited:
-                await trio.lowlevel.wait_writable(out)
+                await _writable(out, out_ready)
             else:
-                await trio.lowlevel.wait_readable(source)
+                await _readable(source, source_ready)
             waited = not waited
         except OSError as error:
             raise _translated(error) from error
+
+
+async def _readable(fd: int, ready: Wait | None) -> None:
+    await (trio.lowlevel.wait_readable(fd) if ready is None else ready())
+
+
+async def _writable(fd: int, ready: Wait | None) -> None:
+    await (trio.lowlevel.wait_writable(fd) if ready is None else ready())
 
 
 def _translated(error: OSError) -> Exception:

@@ -34,6 +34,11 @@ def write_identity(home: Path) -> None:
     (home / ".gitconfig").write_text(text)
 
 
+def shell_argv(*arguments: str | bytes) -> list[str | bytes]:
+    """The program with these arguments, from this checkout."""
+    return [sys.executable, "-c", _START, *arguments]
+
+
 def run_shell(
     *arguments: str | bytes,
     env: Mapping[str, str],

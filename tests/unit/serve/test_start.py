@@ -12,6 +12,7 @@ import trio
 
 from annexshell.model.ids import UUID
 from annexshell.policy.restrictions import Restrictions
+from annexshell.repository.open import open_repository
 from annexshell.serve.request import SessionRequest
 from annexshell.serve.start import _session
 from annexshell.serve.stores import Served
@@ -78,3 +79,33 @@ async def test_a_hangup_does_not_end_the_wait_for_promises(tmp_path: Path) -> No
 
     await ended(tmp_path, b"", Served(MemoryStore(), settle, close))
     assert survived == [True]
+
+
+@pytest.mark.parametrize("said, name", [(b"", "idle"), (b"VERS", "stall")])
+@trio_test
+async def test_the_settings_of_the_repository_bound_the_session(
+    tmp_path: Path, said: bytes, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The other setting is none that a test could wait for."""
+    repository = make_repository(tmp_path / "r")
+    with Path(repository.path, "config").open("a") as config:
+        config.write("[annexshell]\n\tidle-timeout = never\n\tstall-timeout = 0\n")
+        config.write(f"\t{name}-timeout = 1\n")
+    request = SessionRequest(
+        repository=open_repository(repository.path),
+        client=UUID(PEER),
+        asked=UUID(HERE.encode()),
+        restrictions=Restrictions(),
+    )
+    done = []
+
+    async def close() -> None:
+        done.append("close")
+
+    theirs, ours = link_pair(pipes=True)
+    await theirs.write(said)
+    served = Served(MemoryStore(), close, close)
+    assert await _session(request, served, ours, UUID(HERE.encode())) == 1
+    assert "the client was silent for 1s: ended the session" in caplog.messages[0]
+    assert done == ["close", "close"]
+    theirs.close()

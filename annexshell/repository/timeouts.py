@@ -1,0 +1,48 @@
+"""How long others are waited for: settings of ours (docs/design.md says why these)."""
+
+from __future__ import annotations
+
+import logging
+
+from annexshell.model.duration import parse_duration, spell_duration
+from annexshell.repository.config import GitConfig
+
+log = logging.getLogger("annexshell.repository")
+
+IDLE = 2 * 86400.0
+"""Seconds a client may be silent while nothing is on its way."""
+STALL = 600.0
+"""Seconds in which at least one byte of a payload must move."""
+NODE = 60.0
+"""Seconds that a node may take to connect; other limits are multiples of it."""
+
+
+def idle_timeout(config: GitConfig) -> float:
+    """``annexshell.idle-timeout`` in seconds; infinite where there is no limit."""
+    return _timeout(config, "annexshell.idle-timeout", IDLE)
+
+
+def stall_timeout(config: GitConfig) -> float:
+    """``annexshell.stall-timeout`` in seconds."""
+    return _timeout(config, "annexshell.stall-timeout", STALL)
+
+
+def node_timeout(config: GitConfig) -> float:
+    """``annexshell.node-timeout`` in seconds."""
+    return _timeout(config, "annexshell.node-timeout", NODE)
+
+
+def _timeout(config: GitConfig, name: str, default: float) -> float:
+    value = config.get(name)
+    if value is None:
+        return default
+    seconds = parse_duration(value)
+    if seconds is None:
+        log.warning(
+            "%s is no length of time (%r): using %s; write 30s, 10m, 2h, 1d or never",
+            name,
+            value,
+            spell_duration(default),
+        )
+        return default
+    return seconds
