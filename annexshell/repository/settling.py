@@ -22,7 +22,7 @@ from annexshell.errors import (
     JournalFailed,
     printable,
 )
-from annexshell.repository.git import Git, ObjectId
+from annexshell.repository.git import Git, ObjectId, algorithm_of, in_process
 from annexshell.repository.identity import commit_message, committer, tell_updated
 from annexshell.repository.journal import Journal, Pending
 from annexshell.repository.merging import (
@@ -52,6 +52,8 @@ def open_git(repository: Repository) -> Git:
         repository.git_dir,
         fsync=repository.config.boolean("annexshell.fsync", True),
         sharing=Sharing.parse(repository.config.get("core.sharedrepository")),
+        algorithm=algorithm_of(repository.config),
+        in_process=in_process(repository.config),
     )
 
 
