@@ -71,6 +71,18 @@ class Overlay:
         if new != old:
             self.blobs[path] = self._git.store(new)
 
+    def says_more(self, path: bytes, content: bytes) -> bool:
+        """Whether the file has lines that ``content`` lacks; also if it cannot be read."""
+        blob = self._at(path)
+        if blob is None:
+            return False
+        try:
+            old = self._git.content(blob, MAX_LOG)
+        except BranchUnreadable:
+            return True
+        location = self._is_location(path)
+        return join(content, old, location=location) != content
+
     def merge(self, sibling: Sibling) -> None:
         """Merge everything the sibling has, or nothing. Raises BranchUnreadable."""
         before = dict(self.blobs)
