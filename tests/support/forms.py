@@ -6,8 +6,10 @@ another folder than the one that git-annex is run in to look at it.
 
 from __future__ import annotations
 
+import sqlite3
 import stat
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import attrs
@@ -44,6 +46,21 @@ class Made:
         """The modes of some directories of the annex, if they exist."""
         places = {name: self.annex / name for name in names}
         return {name: _mode(path) for name, path in places.items() if path.exists()}
+
+    def database(self) -> dict[str, list[tuple[str, ...]]]:
+        """What git-annex's database of files says, without what differs by nature."""
+        found: dict[str, list[tuple[str, ...]]] = {"associated": [], "content": []}
+        dbdir = self.repo.git("config", "annex.dbdir", check=False).out.strip()
+        below = Path(dbdir, self.repo.uuid) if dbdir else self.annex
+        if (below / "keysdb/db").exists():
+            with closing(sqlite3.connect(below / "keysdb/db")) as database:
+                for table, columns in (
+                    ("associated", "CAST(key AS TEXT), CAST(file AS TEXT)"),
+                    ("content", "CAST(key AS TEXT), filesize"),
+                ):
+                    rows = database.execute(f"SELECT {columns} FROM {table}")
+                    found[table] = sorted(rows.fetchall())
+        return found
 
     def work_file(self) -> tuple[bytes, str] | None:
         """What is at the content's name in the work tree, and its mode."""
