@@ -216,7 +216,11 @@ def _worktree_of_link(git_dir: str) -> str:
 
 def _config_of(path: str, git_dir: str) -> GitConfig:
     try:
-        return read_config(git_dir)
+        config = read_config(git_dir)
+        if config.get("core.repositoryformatversion") is None:
+            # Of a format that git does not know it leaves out the config, without a word.
+            git_output(git_dir, "rev-parse", "--git-dir")
+        return config
     except GitFailed as error:
         raise ConfigUnreadable(
             host=os.uname().nodename, path=path, detail=error

@@ -56,6 +56,8 @@ class Pair:
             assert ours == {name: theirs.get(name, ours[name]) for name in ours}
             assert self.ours.work_file() == self.theirs.work_file()
             assert self.ours.database() == self.theirs.database()
+            assert self.ours.commands() == self.theirs.commands()
+            assert self.ours.message() == self.theirs.message()
             assert complaints(self.ours.repo) == complaints(self.theirs.repo)
         elif request.startswith(b"PUT"):
             assert complaints(self.ours.repo) == ""

@@ -62,6 +62,21 @@ class Made:
                     found[table] = sorted(rows.fetchall())
         return found
 
+    def commands(self) -> dict[str, set[str]]:
+        """The paths that the operator's commands of `hooked` were run for."""
+        logs = {name: self.annex.parent / f"{name}.log" for name in ("freeze", "thaw")}
+        return {
+            name: {
+                line.removeprefix(str(self.path)) for line in log.read_text().split()
+            }
+            for name, log in logs.items()
+            if log.exists()
+        }
+
+    def message(self) -> str:
+        """What the newest commit to the git-annex branch says."""
+        return self.repo.git("log", "-1", "--format=%B", "git-annex").out
+
     def work_file(self) -> tuple[bytes, str] | None:
         """What is at the content's name in the work tree, and its mode."""
         path = self.repo.path / NAME

@@ -276,6 +276,16 @@ def test_config_that_git_cannot_read_is_told_in_gits_words(top: Path) -> None:
         found(path)
 
 
+def test_a_format_that_git_does_not_know_is_told_in_gits_words(top: Path) -> None:
+    """As refs in reftables are to a git older than those."""
+    path = make_annex(top / "r")
+    git("-C", path, "config", "core.repositoryformatversion", "1")
+    with (path / "config").open("a") as text:
+        text.write("[extensions]\n\tunheardof = true\n")
+    with pytest.raises(ConfigUnreadable, match="unheardof"):
+        found(path)
+
+
 def test_reread_sees_the_config_as_it_is_now(top: Path) -> None:
     path = make_annex(top / "r.git")
     repository = found(path)
