@@ -155,6 +155,13 @@ class InitializationPrevented(ShellError):
     )
 
 
+class InitializationRefused(ShellError):
+    text = (
+        "Initialization prevented by {hook} ({path}): ask who runs the server."
+        " Not initialized."
+    )
+
+
 class UUIDLost(ShellError):
     text = (
         "annex.uuid is missing but the repository was initialized before ({path}):"

@@ -47,7 +47,7 @@ ONLY_IN: dict[str, set[str]] = {
     "outcome": set(),
     "attr": set(),
     "inotify_simple": {"repository/watching.py"},
-    "pygit2": {"repository/git.py"},
+    "pygit2": {"repository/gitlib.py"},
     "asyncssh": {"sshd"},
     "asyncio": {"sshd"},
     "blake3": {"repository/backends.py"},

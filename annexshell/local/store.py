@@ -242,7 +242,7 @@ async def _verdict(opened: OpenObject) -> Validity:
 
 
 def _load_git() -> None:
-    import annexshell.repository.git  # noqa: F401
+    import annexshell.repository.gitlib  # noqa: F401
 
 
 @attrs.define

@@ -17,14 +17,10 @@ from annexshell.repository.annex import Annex
 from annexshell.repository.gitprocess import GitFailed, git_output
 from annexshell.repository.keysdb import Identity, associated_files
 from annexshell.repository.pointers import pointer_blob
-from annexshell.repository.trees import is_safe_path
+from annexshell.repository.trees import empty_tree, is_safe_path
 
 _LAST = "refs/annex/last-index"
 """The index, as a tree, when the database was last brought up to date."""
-_EMPTY_TREE = {
-    "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
-    "sha256": "6ef19b41225c5369f1c104d45d8d85efa9b057b53b14b4b9b939dd74decc5321",
-}
 _DIFF = ("diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--no-renames")
 _REGULAR = (b"100644", b"100755")
 _MANY = 500
@@ -54,7 +50,7 @@ class Associated:
         algorithm = self._annex.config.get("extensions.objectformat") or "sha1"
         blob = pointer_blob(key, algorithm)
         found = {*associated_files(self._annex, key)}
-        found |= {*self._changed(_EMPTY_TREE[algorithm]).get(blob, [])}
+        found |= {*self._changed(empty_tree(algorithm).hex()).get(blob, [])}
         safe = sorted(path for path in found if is_safe_path(path))
         return Associates(bool(safe), self._confirmed(safe, blob))
 

@@ -27,6 +27,11 @@ class GitConfig:
         for name, value in items:
             self._values.setdefault(name, []).append(value)
 
+    def adding(self, name: str, value: str) -> GitConfig:
+        """The same with another value of ``name``, which is the last."""
+        items = ((n, one) for n, every in self._values.items() for one in every)
+        return GitConfig([*items, (name, value)])
+
     def get(self, name: str) -> str | None:
         """The last value of ``name``; section and variable in lower case."""
         values = self._values.get(name)

@@ -30,7 +30,7 @@ class Content:
         self._objects = Objects(self.annex)
         self._locking = Locking(self.annex, self._objects)
         work_tree = None
-        if not repository.bare:
+        if repository.work_tree is not None:
             # A bare repository, the usual case, needs nothing of this.
             from annexshell.repository.worktree import WorkTree
 

@@ -35,7 +35,7 @@ class Dropping:
         locking: Locking,
         work_tree: WorkTree | None,
     ) -> None:
-        """``work_tree`` is None where the repository is bare."""
+        """``work_tree`` is None where there is none, or none is known."""
         self._annex = annex
         self._objects = objects
         self._locking = locking

@@ -14,6 +14,7 @@ import fcntl
 import logging
 import os
 import signal
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
@@ -25,6 +26,8 @@ from annexshell.repository.keysdb import Identity
 log = logging.getLogger("annexshell.repository")
 
 _RENAME_EXCHANGE = 2
+_KEPT = "%s was changed while it was replaced; kept: %s"
+_NOT_SUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
 def replace(
@@ -39,12 +42,14 @@ def replace(
 
     False, with ``place`` as it was and ``new`` gone, if that is another file by now, or is
     being written to; with ``may_be_written`` open files are not asked for, because one of
-    them is our own. Raises OSError, likewise: EINVAL or ENOSYS where it is impossible.
+    them is our own. Raises OSError, likewise: EPERM or EXDEV where it is impossible.
     """
     ours = new.identity()
     try:
         _exchange(new, place)
-    except OSError:
+    except OSError as error:
+        if error.errno in _NOT_SUPPORTED:
+            return _replace_by_links(new, place, expected, discard, may_be_written)
         new.unlink()
         raise
     if _is_untouched(new, expected, may_be_written):
@@ -53,6 +58,93 @@ def replace(
     if _put_back(new, place, ours):
         new.unlink()
     return False
+
+
+def _replace_by_links(
+    new: Entry,
+    place: Entry,
+    expected: Identity,
+    discard: Callable[[Entry], None],
+    may_be_written: bool,
+) -> bool:
+    """The same in several steps, of which none can end with an edit without a name."""
+    taken = Entry(place.directory, _kept_name())
+    try:
+        for one in (new, place):
+            # What cannot be linked now could not be put in place, or back, later.
+            _link(one, taken)
+            taken.unlink()
+        _rename(place, taken)
+    except OSError:
+        new.unlink()
+        raise
+    if not _is_untouched(taken, expected, may_be_written):
+        _restore(taken, place)
+        new.unlink()
+        return False
+    return _put_in_empty_place(new, taken, place, discard)
+
+
+def _put_in_empty_place(
+    new: Entry, taken: Entry, place: Entry, discard: Callable[[Entry], None]
+) -> bool:
+    filled = True
+    try:
+        _link(new, place)
+    except FileExistsError:
+        filled = False  # Somebody has just made that file; what we took is not needed.
+    except OSError:
+        _restore(taken, place)
+        new.unlink()
+        raise
+    _rename(taken, new)
+    discard(new)
+    return filled
+
+
+def _restore(taken: Entry, place: Entry) -> None:
+    """Give what was taken its name again, or leave it the one it has by now."""
+    try:
+        try:
+            _link(taken, place)
+            taken.unlink()
+        except PermissionError:
+            # A directory cannot be linked; renaming one replaces nothing but an empty one.
+            if not _is_directory(taken):
+                raise
+            _rename(taken, place)
+    except OSError:
+        log.warning(_KEPT, place.name, taken.name)
+
+
+def _is_directory(entry: Entry) -> bool:
+    status = os.stat(entry.name, dir_fd=entry.directory, follow_symlinks=False)
+    return stat.S_ISDIR(status.st_mode)
+
+
+def _link(source: Entry, target: Entry) -> None:
+    """Raises FileExistsError, and other OSErrors."""
+    os.link(
+        source.name,
+        target.name,
+        src_dir_fd=source.directory,
+        dst_dir_fd=target.directory,
+        follow_symlinks=False,
+    )
+
+
+def _rename(source: Entry, target: Entry) -> None:
+    """Whatever is at ``target`` is replaced. Raises OSError."""
+    os.rename(
+        source.name,
+        target.name,
+        src_dir_fd=source.directory,
+        dst_dir_fd=target.directory,
+    )
+
+
+def _kept_name() -> str:
+    return f"annexshell-kept-{os.urandom(8).hex()}"
 
 
 def _is_untouched(entry: Entry, expected: Identity, may_be_written: bool) -> bool:
@@ -112,18 +204,12 @@ def _keep(taken: Entry, place: Entry) -> bool:
 
     False if it has none. Raises OSError.
     """
-    for name in (place.name, f"annexshell-kept-{os.urandom(8).hex()}"):
+    for name in (place.name, _kept_name()):
         try:
-            os.link(
-                taken.name,
-                name,
-                src_dir_fd=taken.directory,
-                dst_dir_fd=place.directory,
-                follow_symlinks=False,
-            )
+            _link(taken, Entry(place.directory, name))
         except FileExistsError:
             continue
-        log.warning("%s was changed while it was replaced; kept: %s", place.name, name)
+        log.warning(_KEPT, place.name, name)
         return True
     return False
 

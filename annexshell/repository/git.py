@@ -1,4 +1,7 @@
-"""git's objects and refs, in process: the one importer of pygit2 (spec 03 §12.1, §12.3).
+"""git's objects and refs, whoever reads and writes them (spec 03 §12.1, §12.3).
+
+libgit2 does, in process (`gitlib`), where it can open the repository, else git's own
+programs (`gitprograms`). Both do the same and are told nothing of journals and logs.
 
 Nothing here takes a failure for an absence. A path that is not in a tree is None; a tree
 or blob that should be there and is not raises BranchUnreadable.
@@ -7,41 +10,33 @@ or blob that should be there and is not raises BranchUnreadable.
 from __future__ import annotations
 
 import os
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple, NewType, TypeVar
-
-import pygit2
-from pygit2.enums import ObjectType, RepositoryOpenFlag
+from typing import TYPE_CHECKING, NamedTuple, NewType, Protocol
 
 from annexshell.errors import AnnexshellError, BranchNotCommitted, BranchUnreadable
 from annexshell.repository import packing
 from annexshell.repository.modes import Sharing
 from annexshell.repository.trees import (
-    EMPTY_TREE,
     BadTree,
     Difference,
     Items,
     differences,
+    empty_tree,
     parse_tree,
     rebuild,
 )
 
+if TYPE_CHECKING:
+    from annexshell.repository.config import GitConfig
+
 ObjectId = NewType("ObjectId", str)
 """A full object id in hex."""
 
-_Kind = TypeVar("_Kind", pygit2.Commit, pygit2.Tree, pygit2.Blob)
-_NONE = "0" * 40
-_FAILURES = (pygit2.GitError, KeyError, ValueError, OSError, BadTree)
 _UMASK_LOCK = threading.Lock()
-
-# The root tree of a large branch has 4096 entries and is over libgit2's limit for what it
-# caches, so without this every lookup would inflate it again.
-pygit2.settings.cache_object_limit(ObjectType.TREE, 1 << 20)
-# The path came from the forced command and was checked against it: see config.read_config.
-pygit2.settings.owner_validation = False
+_IN_PROCESS = frozenset(("noop", "preciousobjects", "worktreeconfig"))
+"""Extensions of git's repository format that make no difference to libgit2."""
 
 
 class Person(NamedTuple):
@@ -58,6 +53,58 @@ class BuiltTree(NamedTuple):
     refused: frozenset[bytes]
 
 
+class Plumbing(Protocol):
+    """One way to a repository's objects and refs.
+
+    Every method may raise one of ``failures``; so does what is missing or of another kind
+    than it should be.
+    """
+
+    failures: tuple[type[Exception], ...]
+
+    def tip(self, ref: str) -> ObjectId | None:
+        """The commit a ref names; None if there is no such ref."""
+
+    def ref_names(self) -> list[str]:
+        """All refs, as file system text."""
+
+    def peel(self, ref: str) -> ObjectId:
+        """The commit a ref leads to, through tags too."""
+
+    def swap(self, ref: str, old: ObjectId | None, new: ObjectId) -> str | None:
+        """Move a ref, durably; else say why not. See `Git.swap`."""
+
+    def contains(self, commit: ObjectId, ancestor: ObjectId) -> bool:
+        """Whether ``ancestor`` is one of the ancestors of ``commit``."""
+
+    def common(self, one: ObjectId, other: ObjectId) -> ObjectId | None:
+        """A best common ancestor."""
+
+    def tree_of(self, commit: ObjectId) -> ObjectId:
+        """The commit's tree."""
+
+    def blob_at(self, commit: ObjectId, path: bytes) -> ObjectId | None:
+        """The blob at a path; None if there is no file."""
+
+    def blob(self, name: ObjectId, limit: int) -> bytes:
+        """A blob's bytes; ValueError if there are more than ``limit``."""
+
+    def raw_tree(self, raw_id: bytes) -> bytes:
+        """A tree as git stores it."""
+
+    def write(self, objects: packing.Staged) -> None:
+        """Write a few objects, durably."""
+
+    def commit(
+        self,
+        tree: ObjectId,
+        parents: Sequence[ObjectId],
+        message: bytes,
+        person: Person,
+    ) -> ObjectId:
+        """Write a commit, durably."""
+
+
 class Git:
     """One repository's object store and refs. Not shared between threads.
 
@@ -65,15 +112,22 @@ class Git:
     raises BranchNotCommitted.
     """
 
-    def __init__(self, git_dir: str, *, fsync: bool = True, sharing: Sharing) -> None:
+    def __init__(
+        self,
+        git_dir: str,
+        *,
+        fsync: bool = True,
+        sharing: Sharing,
+        algorithm: str = "sha1",
+        in_process: bool = True,
+    ) -> None:
+        """``algorithm`` is the repository's hash; see `in_process`."""
         self._where = git_dir
         self._sharing = sharing
         self._fsync = fsync
-        self._staged = packing.Staged()
-        pygit2.settings.enable_fsync_gitdir(fsync)
-        flags = RepositoryOpenFlag.NO_SEARCH | RepositoryOpenFlag.NO_DOTGIT
-        with self._reading():
-            self._repo = pygit2.Repository(git_dir, flags)
+        self._algorithm = algorithm
+        self._staged = packing.Staged(algorithm)
+        self._plumbing = _plumbing(git_dir, algorithm, in_process, fsync)
 
     # -- refs -----------------------------------------------------------------------------
 
@@ -83,25 +137,18 @@ class Git:
         Raises BranchUnreadable also where the ref names something else than a commit.
         """
         with self._reading():
-            try:
-                target = self._repo.lookup_reference(ref).resolve().target
-            except KeyError:
-                return None
-            if not isinstance(self._repo[target], pygit2.Commit):
-                raise BranchUnreadable(where=self._where, detail=f"{ref} is no commit")
-            return ObjectId(str(target))
+            return self._plumbing.tip(ref)
 
     def ref_names(self) -> list[str]:
         """All refs, as file system text."""
         with self._reading():
-            return [os.fsdecode(name) for name in self._repo.raw_listall_references()]
+            return self._plumbing.ref_names()
 
     def peel(self, ref: str) -> ObjectId | None:
         """The commit that ``ref`` leads to, through tags too; None if it leads to none."""
         try:
-            reference = self._repo.lookup_reference(ref)
-            return ObjectId(str(reference.peel(pygit2.Commit).id))
-        except _FAILURES:
+            return self._plumbing.peel(ref)
+        except self._plumbing.failures:
             return None
 
     def swap(self, ref: str, old: ObjectId | None, new: ObjectId) -> str | None:
@@ -111,31 +158,10 @@ class Git:
         ref that must not exist yet.
         """
         with self._shared_umask():
-            if old is None:
-                return self._create(ref, new)
             try:
-                reference = self._repo.lookup_reference(ref)
-                if str(reference.target) != old:
-                    return "the branch moved"
-                reference.set_target(new)
-            except _FAILURES as error:
+                return self._plumbing.swap(ref, old, new)
+            except self._plumbing.failures as error:
                 return str(error)
-        return None
-
-    def _create(self, ref: str, new: ObjectId) -> str | None:
-        # libgit2 looks whether a ref exists before it takes the ref's lock; git after.
-        # libgit2 runs no hooks, so git runs none here either: they may be another user's.
-        safe = ["-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}"]
-        command = ["git", *safe, "--git-dir", self._where]
-        done = subprocess.run(
-            [*command, "update-ref", ref, new, _NONE],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode == 0:
-            return None
-        return done.stderr.decode("utf-8", "backslashreplace").strip() or "git failed"
 
     # -- history --------------------------------------------------------------------------
 
@@ -144,13 +170,12 @@ class Git:
         if commit == ancestor:
             return True
         with self._reading():
-            return bool(self._repo.descendant_of(commit, ancestor))
+            return self._plumbing.contains(commit, ancestor)
 
     def common(self, one: ObjectId, other: ObjectId) -> ObjectId | None:
         """A best common ancestor, None for unrelated histories."""
         with self._reading():
-            found = self._repo.merge_base(one, other)
-            return None if found is None else ObjectId(str(found))
+            return self._plumbing.common(one, other)
 
     def commit(
         self,
@@ -162,36 +187,19 @@ class Git:
         """Write a commit and all it needs, durably; no ref is changed."""
         with self._writing():
             self._flush()
-            who = pygit2.Signature(person.name, person.email)
-            made = self._repo.create_commit(
-                None, who, who, message, tree, list(parents)
-            )
-            return ObjectId(str(made))
+            return self._plumbing.commit(tree, parents, message, person)
 
     # -- trees and blobs ------------------------------------------------------------------
 
     def tree_of(self, commit: ObjectId) -> ObjectId:
         """The id of the commit's tree."""
         with self._reading():
-            return ObjectId(str(self._get(commit, pygit2.Commit).tree_id))
+            return self._plumbing.tree_of(commit)
 
     def blob_at(self, commit: ObjectId, path: bytes) -> ObjectId | None:
         """The blob at ``path``; None if there is no file (a gitlink is none)."""
-        parts = path.split(b"/")
         with self._reading():
-            tree = self._tree(self._get(commit, pygit2.Commit).tree_id)
-            for position, part in enumerate(parts, start=1):
-                try:
-                    entry = tree[os.fsdecode(part)]
-                except KeyError:
-                    return None
-                if position == len(parts):
-                    found = ObjectId(str(entry.id))
-                    return found if entry.type == ObjectType.BLOB else None
-                if entry.type != ObjectType.TREE:
-                    return None
-                tree = self._tree(entry.id)
-        return None
+            return self._plumbing.blob_at(commit, path)
 
     def content(self, blob: ObjectId, limit: int) -> bytes:
         """The bytes of a blob of at most ``limit`` bytes; raises for a larger one."""
@@ -199,11 +207,7 @@ class Git:
         if staged is not None and len(staged) <= limit:
             return staged
         with self._reading():
-            found = self._get(blob, pygit2.Blob)
-            if found.size > limit:
-                detail = f"object {blob} has {found.size} bytes, over {limit}"
-                raise BranchUnreadable(where=self._where, detail=detail)
-            return found.data
+            return self._plumbing.blob(blob, limit)
 
     def store(self, content: bytes) -> ObjectId:
         """The id of a blob, which is written with the next commit."""
@@ -214,11 +218,11 @@ class Git:
         self, commit: ObjectId | None, blobs: Mapping[bytes, ObjectId]
     ) -> BuiltTree:
         """The commit's tree with ``blobs`` put in; see `trees.rebuild`."""
-        base = bytes.fromhex(EMPTY_TREE if commit is None else self.tree_of(commit))
+        base = self._empty if commit is None else bytes.fromhex(self.tree_of(commit))
         raw = {path: bytes.fromhex(blob) for path, blob in blobs.items()}
         with self._writing():
             made = rebuild(
-                None if base.hex() == EMPTY_TREE else base,
+                None if base == self._empty else base,
                 raw,
                 self._read_tree,
                 self._write_tree,
@@ -234,10 +238,14 @@ class Git:
             after = bytes.fromhex(self.tree_of(new))
             yield from differences(before, after, self._read_tree)
 
+    @property
+    def _empty(self) -> bytes:
+        return empty_tree(self._algorithm)
+
     def _read_tree(self, raw_id: bytes) -> Items:
-        if raw_id.hex() == EMPTY_TREE:
+        if raw_id == self._empty:
             return {}
-        return parse_tree(self._tree(pygit2.Oid(raw=raw_id)).read_raw())
+        return parse_tree(self._plumbing.raw_tree(raw_id), len(raw_id))
 
     def _write_tree(self, raw: bytes) -> bytes:
         return self._stage(packing.TREE, raw)
@@ -250,21 +258,11 @@ class Git:
 
     def _flush(self) -> None:
         if len(self._staged) > packing.LOOSE:
-            pack = packing.pack_of(self._staged)
+            pack = packing.pack_of(self._staged, self._algorithm)
             packing.install_pack(self._where, pack, fsync=self._fsync)
         else:
-            for kind, content in self._staged:
-                self._repo.odb.write(kind, content)
+            self._plumbing.write(self._staged)
         self._staged.clear()
-
-    def _tree(self, tree: pygit2.Oid) -> pygit2.Tree:
-        return self._get(tree, pygit2.Tree)
-
-    def _get(self, name: str | pygit2.Oid, kind: type[_Kind]) -> _Kind:
-        found = self._repo[name]
-        if not isinstance(found, kind):
-            raise ValueError(f"object {name} is not a {kind.__name__.lower()}")
-        return found
 
     # -- seams ----------------------------------------------------------------------------
 
@@ -280,9 +278,10 @@ class Git:
 
     @contextmanager
     def _failing(self, kind: type[AnnexshellError]) -> Iterator[None]:
+        failures: tuple[type[Exception], ...] = (BadTree, *self._plumbing.failures)
         try:
             yield
-        except _FAILURES as error:
+        except failures as error:
             detail = str(error) or type(error).__name__
             raise kind(where=self._where, detail=detail) from error
 
@@ -299,3 +298,32 @@ class Git:
                 yield
             finally:
                 os.umask(before)
+
+
+def algorithm_of(config: GitConfig) -> str:
+    """The hash that names the repository's objects, ``sha1`` or ``sha256``."""
+    return (config.get("extensions.objectformat") or "sha1").lower()
+
+
+def in_process(config: GitConfig) -> bool:
+    """Whether libgit2 can open the repository: it knows SHA-1 and refs in files."""
+    for name in config.names("extensions."):
+        usual = {"objectformat": "sha1", "refstorage": "files"}.get(name[11:])
+        value = (config.get(name) or "").lower()
+        if name[11:] not in _IN_PROCESS and value != usual:
+            return False
+    return True
+
+
+def _plumbing(git_dir: str, algorithm: str, in_process: bool, fsync: bool) -> Plumbing:
+    # Either is loaded only where it is used: libgit2 takes longer than many sessions do.
+    try:
+        if in_process:
+            from annexshell.repository.gitlib import Library
+
+            return Library(git_dir, fsync=fsync)
+        from annexshell.repository.gitprograms import Programs
+
+        return Programs(git_dir, algorithm, fsync=fsync)
+    except (OSError, ValueError, KeyError) as error:
+        raise BranchUnreadable(where=git_dir, detail=str(error)) from error

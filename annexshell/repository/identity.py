@@ -1,5 +1,7 @@
 """Who commits to the git-annex branch, with which message, and who is told (spec 03 §8.1).
 
+And whether the operator wants a repository initialised at all (spec 02 §14.3).
+
 A commit never fails for lack of a name: what a session recorded must not wait in the
 journal until somebody sets user.name.
 """
@@ -11,6 +13,7 @@ import os
 import pwd
 import subprocess
 
+from annexshell.errors import InitializationRefused
 from annexshell.repository.git import Person
 from annexshell.repository.open import Repository
 from annexshell.repository.ownership import may_run_programs_of
@@ -57,6 +60,32 @@ def commit_message(repository: Repository, default: str) -> bytes:
 def tell_updated(repository: Repository) -> None:
     """Run annex.post-update-command or the hook post-update-annex."""
     _run(repository, "post-update", "post-update-annex", capture=False)
+
+
+def check_wanted(repository: Repository) -> None:
+    """Run the hook pre-init-annex or annex.pre-init-command, which can prevent it.
+
+    Raises InitializationRefused if it fails, and if it may not be run.
+    """
+    command = _command(repository, "pre-init", "pre-init-annex")
+    if command is None:
+        return
+    if not may_run_programs_of(repository.common_dir):
+        raise InitializationRefused(path=repository.path, hook=command[-1])
+    try:
+        # What it says is for the person at the client.
+        done = subprocess.run(
+            command,
+            cwd=repository.path,
+            stdin=subprocess.DEVNULL,
+            stdout=2,
+            check=False,
+        )
+    except OSError as error:
+        detail = f"{command[-1]}: {error.strerror}"
+        raise InitializationRefused(path=repository.path, hook=detail) from error
+    if done.returncode != 0:
+        raise InitializationRefused(path=repository.path, hook=command[-1])
 
 
 def _run(repository: Repository, setting: str, hook: str, *, capture: bool) -> bytes:

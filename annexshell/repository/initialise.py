@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 
 from annexshell.errors import (
     AnnexshellError,
@@ -22,36 +21,20 @@ from annexshell.errors import (
     ShellError,
     Unsupported,
 )
-from annexshell.logs.mapped import (
-    Form,
-    descriptions,
-    parse_map,
-    with_description,
-)
 from annexshell.model.clock import clock_now, parse_clock
 from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.repository.branch import Branch
-from annexshell.repository.config import as_boolean
 from annexshell.repository.configfile import amend_config
 from annexshell.repository.filelock import FileLock, wait_lock
+from annexshell.repository.firstlogs import FirstLogs
+from annexshell.repository.githooks import FILTER, install
+from annexshell.repository.identity import check_wanted
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
+from annexshell.repository.probing import Abilities, probe
 
 VERSION = b"10"
 _PENDING = "annexshell-init"
-_HOOKS = {
-    "pre-commit": "git annex pre-commit .",
-    "post-checkout": "git annex smudge --update",
-    "post-merge": "git annex smudge --update",
-    "post-receive": (
-        "if git annex post-receive --help >/dev/null 2>&1; then git annex post-receive; fi"
-    ),
-}
-_FILTER = b"""[filter "annex"]
-\tsmudge = git-annex smudge -- %f
-\tclean = git-annex smudge --clean -- %f
-\tprocess = git-annex filter-process
-"""
 
 
 def describe(path: str, home: str) -> bytes:
@@ -108,11 +91,8 @@ def identity_lock(repository: Repository) -> FileLock:
 
 
 def _check_possible(repository: Repository) -> None:
-    """Refuse what would need programs of the operator's, or could not be served after."""
+    """Refuse what could not be served after."""
     config, path = repository.config, repository.path
-    hook = os.path.join(repository.common_dir, "hooks", "pre-init-annex")
-    if config.get("annex.pre-init-command") or os.access(hook, os.X_OK):
-        raise Unsupported(setting="a pre-init-annex hook in autoinit", path=path)
     if config.boolean("annex.pidlock", False):
         raise Unsupported(setting="annex.pidlock=true", path=path)
 
@@ -120,61 +100,66 @@ def _check_possible(repository: Repository) -> None:
 def _initialise_locked(
     repository: Repository, description: bytes, clock: bytes | None, sharing: Sharing
 ) -> None:
+    check_wanted(repository)
+    abilities = probe(repository.annex_dir)
+    _check_able(repository, abilities)
     uuid = _pending_uuid(repository)
-    branch = Branch(repository, None if clock is None else parse_clock(clock))
-    branch.create()
-    _check_untuned(repository, branch)
-    if not repository.config.boolean("annex.private", False):
-        _describe_on(branch, uuid, description, clock)
+    given = None if clock is None else parse_clock(clock)
+    # What is private is so from the first line on, so the branch must know who we are.
+    config = repository.config.adding("annex.uuid", os.fsdecode(uuid))
+    branch = Branch(repository._replace(config=config), given)
+    logs = FirstLogs(branch, repository, uuid, clock_now() if given is None else given)
+    tunes = logs.write(description)
     _make_sentinal(repository.annex_dir, sharing)
-    with_filter = not repository.bare and shutil.which("git-annex") is not None
-    if with_filter:
-        _make_attributes(repository.common_dir)
-        _make_hooks(repository)
+    with_filter = install(repository)
 
     def addition() -> bytes | None:
         now = repository.reread()
         if now.uuid:
             return None
-        text = _settings(now, branch, uuid)
-        has_filter = now.config.get("filter.annex.smudge") is not None
-        return text + _FILTER if with_filter and not has_filter else text
+        text = _settings(now, uuid, logs, tunes, abilities)
+        return text + FILTER if with_filter else text
 
     amend_config(os.path.join(repository.common_dir, "config"), addition)
     os.unlink(_pending_file(repository))
 
 
-def _check_untuned(repository: Repository, branch: Branch) -> None:
-    # A clone of a tuned repository has other hash directories in its logs and objects.
-    if branch.read(b"difference.log").strip():
+def _check_able(repository: Repository, abilities: Abilities) -> None:
+    path = repository.path
+    if not abilities.locks:
+        raise Unsupported(setting="autoinit without locks (annex.pidlock)", path=path)
+    if abilities.crippled and not repository.bare:
+        # git-annex checks out an adjusted branch then, in which all files are unlocked.
         raise Unsupported(
-            setting="difference.log (annex.tune.*) in autoinit", path=repository.path
+            setting="autoinit of a work tree on a crippled file system", path=path
         )
 
 
-def _describe_on(
-    branch: Branch, uuid: UUID, description: bytes, clock: bytes | None
-) -> None:
-    given = None if clock is None else parse_clock(clock)
-    now = clock_now() if given is None else given
-
-    def edit(old: bytes) -> bytes | None:
-        if uuid in descriptions(old):
-            return None
-        return with_description(old, uuid, description, now)
-
-    branch.change(b"uuid.log", uuid, edit)
-
-
-def _settings(repository: Repository, branch: Branch, uuid: UUID) -> bytes:
-    """The [annex] section, with what config.log asks every repository to set."""
-    text = b"[annex]\n\tuuid = " + uuid + b"\n\tversion = " + VERSION + b"\n"
-    shared = parse_map(branch.read(b"config.log"), Form.NEW)
-    secure = shared.get(b"annex.securehashesonly")
-    if secure is None or repository.config.get("annex.securehashesonly") is not None:
-        return text
-    wanted = as_boolean(os.fsdecode(secure.value), False)
-    return text + b"\tsecurehashesonly = true\n" if wanted else text
+def _settings(
+    repository: Repository,
+    uuid: UUID,
+    logs: FirstLogs,
+    tunes: frozenset[str],
+    abilities: Abilities,
+) -> bytes:
+    """What git's config gets, in one piece."""
+    config = repository.config
+    lines = [b"[annex]", b"\tuuid = " + uuid, b"\tversion = " + VERSION]
+    if not abilities.fifos:
+        lines.append(b"\tsshcaching = false")
+    if abilities.crippled:
+        lines.append(b"\tcrippledfilesystem = true")
+    if logs.secure_hashes_only:
+        lines.append(b"\tsecurehashesonly = true")
+    if logs.distrusted:
+        lines.append(b"\thardlink = true")
+    new = [name for name in sorted(tunes) if not config.boolean(name, False)]
+    if new:
+        lines.append(b'[annex "tune"]')
+        lines += [b"\t%b = true" % name.rpartition(".")[2].encode() for name in new]
+    if not abilities.symlinks and config.boolean("core.symlinks", True):
+        lines += [b"[core]", b"\tsymlinks = false"]
+    return b"\n".join(lines) + b"\n"
 
 
 def _pending_file(repository: Repository) -> str:
@@ -217,37 +202,3 @@ def _make_sentinal(annex_dir: str, sharing: Sharing) -> None:
         new.write(f"{now.st_ino} {now.st_size} {seconds} {fraction}")
     sharing.share(temporary)
     os.rename(temporary, path + ".cache")
-
-
-def _make_attributes(common_dir: str) -> None:
-    """Let git's index pass file contents through the annex filter."""
-    info = os.path.join(common_dir, "info")
-    os.makedirs(info, exist_ok=True)
-    with open(os.path.join(info, "attributes"), "a+b") as text:
-        text.seek(0)
-        before = text.read()
-        if b"filter=annex" not in before:
-            newline = b"" if before.endswith(b"\n") or not before else b"\n"
-            text.write(newline + b"* filter=annex\n")
-
-
-def _make_hooks(repository: Repository) -> None:
-    """git-annex's hooks; what is there already is never replaced.
-
-    Left alone where core.hooksPath leads out of the repository: others may share it.
-    """
-    if repository.config.get("core.hookspath") is not None:
-        return
-    hooks = os.path.join(repository.common_dir, "hooks")
-    os.makedirs(hooks, exist_ok=True)
-    for name, command in _HOOKS.items():
-        path = os.path.join(hooks, name)
-        if os.path.lexists(path):
-            continue
-        temporary = path + ".annexshell"
-        with open(temporary, "w", encoding="ascii") as new:
-            new.write(
-                f"#!/bin/sh\n# automatically configured by git-annex\n{command}\n"
-            )
-        os.chmod(temporary, os.stat(temporary).st_mode & 0o777 | 0o111)
-        os.rename(temporary, path)

@@ -31,12 +31,13 @@ _SYNCED = "refs/heads/synced/git-annex"
 _MAX_CHANGES = 2_000_000
 """More differing files than this are no sync but an attack, or a merge to do by hand."""
 
-_TUNES = {
+TUNES = {
     "annex.tune.objecthash1": b"OneLevelObjectHash",
     "annex.tune.objecthashlower": b"ObjectHashLower",
     "annex.tune.branchhash1": b"OneLevelBranchHash",
 }
-_DIFFERENCES = frozenset((*_TUNES.values(), b"Simulation"))
+"""Settings that are fixed when a repository is made, as difference.log names them."""
+_DIFFERENCES = frozenset((*TUNES.values(), b"Simulation"))
 _LISTED = re.compile(rb"fromList \[([A-Za-z0-9,]*)\]\Z")
 _TRANSITIONS = frozenset((b"ForgetGitHistory", b"ForgetDeadRemotes"))
 
@@ -69,6 +70,18 @@ class Overlay:
         new = join(old, content, location=self._is_location(path))
         if new != old:
             self.blobs[path] = self._git.store(new)
+
+    def says_more(self, path: bytes, content: bytes) -> bool:
+        """Whether the file has lines that ``content`` lacks; also if it cannot be read."""
+        blob = self._at(path)
+        if blob is None:
+            return False
+        try:
+            old = self._git.content(blob, MAX_LOG)
+        except BranchUnreadable:
+            return True
+        location = self._is_location(path)
+        return join(content, old, location=location) != content
 
     def merge(self, sibling: Sibling) -> None:
         """Merge everything the sibling has, or nothing. Raises BranchUnreadable."""
@@ -179,7 +192,7 @@ def _ignored(repository: Repository) -> frozenset[str]:
 def differences_set(config: GitConfig) -> frozenset[bytes]:
     """The ways in which this repository is tuned, as difference.log names them."""
     return frozenset(
-        word for name, word in _TUNES.items() if config.boolean(name, False)
+        word for name, word in TUNES.items() if config.boolean(name, False)
     )
 
 

@@ -15,7 +15,6 @@ from annexshell.errors import (
     NestedRepository,
     NoSuchRepository,
     NotARepository,
-    Unsupported,
 )
 from annexshell.model.ids import UUID
 from annexshell.model.record import NamedTuple
@@ -36,6 +35,7 @@ class Repository(NamedTuple):
     annex_dir: str
     """``annex/`` of the main repository, also for a linked worktree."""
     work_tree: str | None
+    """None where there is none, or none is known."""
     config: GitConfig
 
     @property
@@ -45,7 +45,8 @@ class Repository(NamedTuple):
 
     @property
     def bare(self) -> bool:
-        return self.work_tree is None
+        """Whether there is no work tree at all; it says where objects are (§4.5)."""
+        return self.work_tree is None and self.config.boolean("core.bare", True)
 
     @property
     def common_dir(self) -> str:
@@ -103,8 +104,9 @@ def locate(argument: str, home: str) -> str:
 def open_repository(path: str) -> Repository:
     """The repository at ``path``, a real path given by `locate`.
 
-    Raises NotARepository (also for a directory inside a repository), ConfigUnreadable, and
-    Unsupported for a git directory away from a work tree that nothing leads to.
+    A git directory away from its work tree, named by its own path, is one of a work tree
+    that is not known, unless core.worktree leads there: it is not bare all the same.
+    Raises NotARepository (also for a directory inside a repository) and ConfigUnreadable.
     """
     git_dir = find_git_dir(path)
     config = _config_of(path, git_dir)
@@ -203,11 +205,7 @@ def _work_tree_of(
     elsewhere = config.get("core.worktree")
     if elsewhere is not None:
         return os.path.realpath(os.path.join(git_dir, elsewhere))
-    if path != git_dir:
-        return path
-    raise Unsupported(
-        setting="a separate git directory given by its own path", path=path
-    )
+    return path if path != git_dir else None
 
 
 def _worktree_of_link(git_dir: str) -> str:
@@ -218,7 +216,11 @@ def _worktree_of_link(git_dir: str) -> str:
 
 def _config_of(path: str, git_dir: str) -> GitConfig:
     try:
-        return read_config(git_dir)
+        config = read_config(git_dir)
+        if config.get("core.repositoryformatversion") is None:
+            # Of a format that git does not know it leaves out the config, without a word.
+            git_output(git_dir, "rev-parse", "--git-dir")
+        return config
     except GitFailed as error:
         raise ConfigUnreadable(
             host=os.uname().nodename, path=path, detail=error

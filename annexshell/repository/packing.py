@@ -17,22 +17,24 @@ LOOSE = 100
 LARGEST = 64 << 20
 """Bytes of new objects that are kept in memory."""
 
+COMMIT = 1
 TREE = 2
 BLOB = 3
-_NAMES = {TREE: b"tree", BLOB: b"blob"}
+_NAMES = {COMMIT: b"commit", TREE: b"tree", BLOB: b"blob"}
 
 
 class Staged:
-    """Objects that are not on disk yet, by raw id."""
+    """Objects that are not on disk yet, by raw id; ``algorithm`` is git's for names."""
 
-    def __init__(self) -> None:
+    def __init__(self, algorithm: str = "sha1") -> None:
+        self._algorithm = algorithm
         self._objects: dict[bytes, tuple[int, bytes]] = {}
         self._size = 0
 
     def add(self, kind: int, content: bytes) -> bytes:
         """Stage an object and return its raw id."""
         header = b"%b %d\0" % (_NAMES[kind], len(content))
-        name = hashlib.sha1(header + content, usedforsecurity=False).digest()
+        name = _digest(header + content, self._algorithm)
         if name not in self._objects:
             self._objects[name] = (kind, content)
             self._size += len(content)
@@ -58,11 +60,15 @@ class Staged:
         self._size = 0
 
 
-def pack_of(objects: Iterable[tuple[int, bytes]]) -> bytes:
-    """A git pack (version 2) of whole objects."""
+def pack_of(objects: Iterable[tuple[int, bytes]], algorithm: str = "sha1") -> bytes:
+    """A git pack (version 2) of whole objects, for a repository with that algorithm."""
     entries = [_entry(kind, content) for kind, content in objects]
     pack = b"PACK" + struct.pack(">II", 2, len(entries)) + b"".join(entries)
-    return pack + hashlib.sha1(pack, usedforsecurity=False).digest()
+    return pack + _digest(pack, algorithm)
+
+
+def _digest(content: bytes, algorithm: str) -> bytes:
+    return hashlib.new(algorithm, content, usedforsecurity=False).digest()
 
 
 def _entry(kind: int, content: bytes) -> bytes:

@@ -9,13 +9,16 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from annexshell.errors import KeyNotStorable
+from annexshell.errors import KeyNotStorable, Unsupported
 from annexshell.model.key import Key
 from annexshell.repository.open import Repository
 
 _MIXED = "0123456789zqjxkmvwgpfZQJXKMVWGPF"
 _NAME_MAX = 255
 """Bytes in one component of a path, on every file system that git-annex supports."""
+
+_TUNE = "annex.tune."
+_TUNES = frozenset(("objecthash1", "objecthashlower", "branchhash1"))
 
 LOWER = "lower"
 MIXED = "mixed"
@@ -65,8 +68,15 @@ class AnnexPaths(NamedTuple):
 
     @classmethod
     def of(cls, repository: Repository) -> AnnexPaths:
-        """The paths by the repository's kind and its tuning (spec 02 §4.5)."""
+        """The paths by the repository's kind and its tuning (spec 02 §4.5).
+
+        Raises Unsupported for a tuning we do not know: content would not be found, and
+        what was stored would not be found by git-annex.
+        """
         config = repository.config
+        for name in config.names(_TUNE):
+            if name[len(_TUNE) :] not in _TUNES and config.boolean(name, True):
+                raise Unsupported(setting=name, path=repository.path)
         return cls(
             repository.annex_dir,
             os.path.dirname(repository.annex_dir),

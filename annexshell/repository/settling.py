@@ -22,7 +22,7 @@ from annexshell.errors import (
     JournalFailed,
     printable,
 )
-from annexshell.repository.git import Git, ObjectId
+from annexshell.repository.git import Git, ObjectId, algorithm_of, in_process
 from annexshell.repository.identity import commit_message, committer, tell_updated
 from annexshell.repository.journal import Journal, Pending
 from annexshell.repository.merging import (
@@ -52,6 +52,8 @@ def open_git(repository: Repository) -> Git:
         repository.git_dir,
         fsync=repository.config.boolean("annexshell.fsync", True),
         sharing=Sharing.parse(repository.config.get("core.sharedrepository")),
+        algorithm=algorithm_of(repository.config),
+        in_process=in_process(repository.config),
     )
 
 
@@ -89,17 +91,25 @@ class Settling:
             return False
         with self._journal.locked(timeout):
             names = self._journal.names(_ROUND)
-            if not self._may_commit() and not self._to_merge():
-                return False
             pending = self._read(names)
+            if not self._must_commit(pending):
+                return False
             moved, absorbed = self._commit(pending)
             self._journal.remove(absorbed)
         if moved:
             tell_updated(self._repository)
         return len(names) == _ROUND and bool(absorbed)
 
-    def _may_commit(self) -> bool:
-        return self._config.boolean("annex.alwayscommit", True)
+    def _must_commit(self, pending: list[Pending]) -> bool:
+        """Whether the journal may not wait any longer, as annex.alwayscommit=false asks.
+
+        A journal file that lacks what the branch says by now would be put over that by
+        git-annex, so then it does not wait (spec 03 §8.2, §11.1).
+        """
+        if self._config.boolean("annex.alwayscommit", True) or self._to_merge():
+            return True
+        overlay = Overlay(self._git, self.create(), self._one_level)
+        return any(overlay.says_more(file.path, file.content) for file in pending)
 
     def _to_merge(self) -> list[Sibling]:
         return self._siblings.missing_from(self.create())

@@ -7,13 +7,12 @@ that git accepts.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-ID_LENGTH = 20
 TREE = b"40000"
 BLOB = b"100644"
-EMPTY_TREE = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 _BLOB_KIND = (b"100", b"120")
 _MAX_DEPTH = 16
 """Directories of the git-annex branch are three deep; a pushed tree may be endless."""
@@ -44,14 +43,19 @@ class BadTree(Exception):
     """The bytes are no tree."""
 
 
-def parse_tree(raw: bytes) -> Items:
-    """The entries of a tree by name. Raises BadTree."""
+def empty_tree(algorithm: str) -> bytes:
+    """The raw id of the tree without entries, which git knows without having it."""
+    return hashlib.new(algorithm, b"tree 0\0", usedforsecurity=False).digest()
+
+
+def parse_tree(raw: bytes, id_length: int = 20) -> Items:
+    """The entries of a tree by name; ids have ``id_length`` bytes. Raises BadTree."""
     items: Items = {}
     position = 0
     while position < len(raw):
         end = raw.find(b"\0", position)
         mode, space, name = raw[position:end].partition(b" ")
-        position = end + 1 + ID_LENGTH
+        position = end + 1 + id_length
         if end < 0 or not space or position > len(raw):
             raise BadTree
         items[name] = Item(mode.lstrip(b"0"), raw[end + 1 : position])

@@ -330,6 +330,87 @@ def test_forgotten_history_is_not_brought_back(
     assert one.git("merge-base", "git-annex", old, ok=1) == b""
 
 
+def test_forgotten_repositories_are_not_brought_back(
+    one: Repo, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client drops what is dead from its branch, and pushes that to be merged."""
+    known = (one.show(b"uuid.log") or b"") + U1 + b" old timestamp=1s\n"
+    one.commit({K_LOG: A + B, b"uuid.log": known})
+    one.forget_index()
+    client = annex_repo(tmp_path / "client")
+    fetch = "+git-annex:refs/remotes/server/git-annex"
+    client.git("fetch", "-q", str(one.path), fetch)
+    client.annex("merge")
+    client.annex("dead", U1.decode())
+    client.annex("forget", "--drop-dead", "--force")
+    assert client.show(K_LOG) == B
+    client.git("push", "-q", str(one.path), "+git-annex:synced/git-annex")
+    branch = _branch(one)
+    assert branch.record(K, U3, True)
+    branch.settle()
+    # What was recorded is not held up, and what is forgotten is for git-annex to do.
+    assert one.journal() == {} and one.show(K_LOG) == A + B + b"2000s 1 %b\n" % U3
+    assert "forget history" in caplog.text
+    one.annex("merge")
+    assert one.show(K_LOG) == B + b"2000s 1 %b\n" % U3
+    caplog.clear()
+    # From then on both have forgotten, and are merged as ever, in both directions.
+    client.git("fetch", "-q", str(one.path), fetch)
+    client.annex("merge")
+    assert client.show(K_LOG) == one.show(K_LOG)
+    uuid = client.uuid.decode()
+    client.annex("setpresentkey", K.text.decode(), uuid, "1")
+    client.annex("merge")
+    client.git("push", "-q", str(one.path), "+git-annex:synced/git-annex")
+    assert branch.record(K, U2, False)
+    branch.settle()
+    assert branch.locations(K) == {U3, client.uuid}
+    assert U1.decode() not in (one.show(K_LOG) or b"").decode()
+    assert caplog.text == ""
+    one.annex("merge")
+    assert _whereis(one) == {U3, client.uuid}
+
+
+def test_a_journal_that_waits_is_not_put_over_a_push(one: Repo) -> None:
+    """With annex.alwayscommit=false: §11.1 of the spec, seen from git-annex."""
+    one.git("config", "annex.alwayscommit", "false")
+    branch = _branch(one)
+    assert branch.record(K, U1, True)
+    branch.settle()
+    assert one.journal() != {}
+    one.commit({K_LOG: B})
+    branch.settle()
+    one.annex("setpresentkey", K.text.decode(), U3.decode(), "1")
+    one.annex("merge")
+    assert _whereis(one) == {U1, U2, U3}
+
+
+def test_private_lines_are_never_committed(one: Repo) -> None:
+    one.git("config", "annex.private", "true")
+    branch = _branch(one)
+    assert branch.record(K, one.uuid, True)
+    assert branch.record(K, U1, True)
+    branch.settle()
+    one.annex("merge")
+    assert one.show(K_LOG) == b"2000s 1 %b\n" % U1
+    assert one.git("log", "--all", "-S", one.uuid.decode(), "--", K_LOG.decode()) == b""
+    assert _whereis(one) == branch.locations(K) == {U1, one.uuid}
+
+
+@pytest.mark.parametrize("by", ["annexshell", "git-annex"])
+def test_siblings_stay_unmerged_where_that_is_set(one: Repo, by: str) -> None:
+    one.git("config", "annex.merge-annex-branches", "false")
+    one.commit({K_LOG: A})
+    one.forget_index()
+    one.commit({K_LOG: B}, ref=SYNCED)
+    if by == "annexshell":
+        _branch(one).settle()
+    else:
+        one.annex("setpresentkey", K.text.decode(), U3.decode(), "0")
+    assert _whereis(one) == {U1}
+    assert _branch(one).locations(K) == {U1}
+
+
 def test_branches_merge_as_git_annex_merges_them(tmp_path: Path) -> None:
     files = {
         b"uuid.log": (b"u2 b timestamp=1s\n", b"u1 a timestamp=1s\n"),

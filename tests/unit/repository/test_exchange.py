@@ -174,9 +174,10 @@ def test_what_cannot_be_put_back_is_not_deleted(
     assert (files.top / "new").read_text() == "edit"
 
 
-def test_without_the_system_call_nothing_changes(
-    files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def without_exchange(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that cannot have two files change places, as NFS."""
+
     def unsupported(*_: object) -> int:
         import ctypes
 
@@ -184,10 +185,156 @@ def test_without_the_system_call_nothing_changes(
         return -1
 
     monkeypatch.setattr(exchange, "_renameat2", lambda: unsupported)
-    with pytest.raises(OSError, match="Invalid argument"):
-        replace(files.new, files.place, files.seen)
-    assert files.content == "old"
-    assert files.names() == ["place"]
+
+
+def before_steps(
+    monkeypatch: pytest.MonkeyPatch, **actions: Callable[[], object]
+) -> None:
+    """Have an action happen just before the nth link or rename, as ``link3``."""
+    counted = {"link": 0, "rename": 0}
+
+    def wrap(kind: str, real: Callable[[Entry, Entry], None]) -> None:
+        def wrapped(source: Entry, target: Entry) -> None:
+            counted[kind] += 1
+            actions.get(f"{kind}{counted[kind]}", nothing)()
+            real(source, target)
+
+        monkeypatch.setattr(exchange, f"_{kind}", wrapped)
+
+    wrap("link", exchange._link)
+    wrap("rename", exchange._rename)
+
+
+@pytest.mark.usefixtures("without_exchange")
+class TestWithoutExchange:
+    def test_what_nobody_touched_is_replaced(self, files: Files) -> None:
+        taken: list[Entry] = []
+        assert replace(files.new, files.place, files.seen, discard=taken.append)
+        assert files.content == "new"
+        assert taken == [files.new]
+        assert (files.top / "new").read_text() == "old"
+        assert files.names() == ["new", "place"]
+
+    @pytest.mark.parametrize("step", ["link1", "link2", "rename1"])
+    @pytest.mark.parametrize("way", ["in place", "renamed over", "link", "directory"])
+    def test_an_edit_stays(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch, way: str, step: str
+    ) -> None:
+        place = files.top / "place"
+
+        def edit() -> None:
+            if way == "in place":
+                place.write_text("edit")
+                os.utime(place, ns=(0, 0))
+            elif way == "renamed over":
+                files.renamed_over("edit")
+            else:
+                place.unlink()
+                if way == "link":
+                    place.symlink_to("edit")
+                else:
+                    (place / "edit").mkdir(parents=True)
+
+        before_steps(monkeypatch, **{step: edit})
+        if way == "directory" and step != "rename1":
+            with pytest.raises(PermissionError):
+                replace(files.new, files.place, files.seen)
+        else:
+            assert not replace(files.new, files.place, files.seen)
+        assert files.names() == ["place"]
+        if way == "link":
+            assert os.readlink(place) == "edit"
+        elif way == "directory":
+            assert (place / "edit").is_dir()
+        else:
+            assert files.content == "edit"
+
+    def test_a_file_that_is_open_for_writing_stays(self, files: Files) -> None:
+        with (files.top / "place").open("a") as file:
+            assert not replace(files.new, files.place, files.seen)
+            file.write(" and more")
+        assert files.content == "old and more"
+        assert files.names() == ["place"]
+        with (files.top / "place").open("a"):
+            seen = Identity.of((files.top / "place").stat())
+            (files.top / "new").write_text("new")
+            assert replace(files.new, files.place, seen, may_be_written=True)
+        assert files.content == "new"
+
+    def test_a_file_made_while_the_place_was_empty_stays(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before_steps(monkeypatch, link3=lambda: files.renamed_over("another"))
+        assert not replace(files.new, files.place, files.seen)
+        assert files.content == "another"
+        assert files.names() == ["place"]
+
+    def test_of_two_edits_both_stay(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        before_steps(
+            monkeypatch,
+            rename1=lambda: files.renamed_over("first edit"),
+            link3=lambda: files.renamed_over("second edit"),
+        )
+        assert not replace(files.new, files.place, files.seen)
+        assert files.content == "second edit"
+        kept, _ = files.names()
+        assert kept.startswith("annexshell-kept-")
+        assert (files.top / kept).read_text() == "first edit"
+
+    @pytest.mark.parametrize("step", ["link1", "link2", "rename1", "link3"])
+    def test_what_fails_leaves_the_file(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        def fail() -> None:
+            raise OSError(errno.EIO, "the disk is gone")
+
+        before_steps(monkeypatch, **{step: fail})
+        with pytest.raises(OSError, match="the disk is gone"):
+            replace(files.new, files.place, files.seen)
+        assert files.content == "old"
+        assert files.names() == ["place"]
+
+    @pytest.mark.parametrize(
+        ("step", "edited"),
+        [
+            ("rename1", False),
+            ("link3", False),
+            ("rename2", False),
+            ("rename1", True),
+            ("link3", True),
+        ],
+    )
+    def test_a_crash_leaves_an_edit_under_some_name(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch, step: str, edited: bool
+    ) -> None:
+        class Killed(BaseException):
+            """Nothing of ours runs after it."""
+
+        def die() -> None:
+            raise Killed
+
+        actions: dict[str, Callable[[], object]] = {step: die}
+        if edited:
+            files.renamed_over("edit")
+        before_steps(monkeypatch, **actions)
+        with pytest.raises(Killed):
+            replace(files.new, files.place, files.seen)
+        left = {(files.top / n).read_text() for n in files.names() if n != "new"}
+        assert ("edit" if edited else "old") in left
+
+    def test_without_links_nothing_changes(
+        self, files: Files, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse() -> None:
+            raise PermissionError(errno.EPERM, "no hard links here")
+
+        before_steps(monkeypatch, link1=refuse)
+        with pytest.raises(PermissionError):
+            replace(files.new, files.place, files.seen)
+        assert files.content == "old"
+        assert files.names() == ["place"]
 
 
 def test_a_file_that_is_gone_is_not_made_again(files: Files) -> None:

@@ -124,3 +124,10 @@ def test_remotes_and_their_settings() -> None:
     assert config.remote("c", "proxy") == "true"
     assert config.remote("a.b", "proxy") == "false"
     assert config.remote("c", "shell") is None
+
+
+def test_a_value_can_be_added() -> None:
+    config = GitConfig([("a.b", "1"), ("a.b", "2"), ("c.d", "3")])
+    more = config.adding("a.b", "4")
+    assert more.all("a.b") == ["1", "2", "4"] and more.get("c.d") == "3"
+    assert config.all("a.b") == ["1", "2"]

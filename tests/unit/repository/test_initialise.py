@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from annexshell.errors import InitializationFailed, Unsupported
-from annexshell.model.ids import looks_like_uuid
-from annexshell.repository import configfile
+from annexshell.errors import InitializationFailed, InitializationRefused, Unsupported
+from annexshell.logs.mapped import Trust
+from annexshell.model.ids import UUID, looks_like_uuid
+from annexshell.repository import configfile, identity
 from annexshell.repository import initialise as module
+from annexshell.repository import probing
 from annexshell.repository.branch import Branch
+from annexshell.repository.firstlogs import FirstLogs
 from annexshell.repository.initialise import describe, initialise
 from annexshell.repository.open import Repository, open_repository
 from tests.support.shell import git, write_identity
+from tests.support.world import write_program
 
 DESCRIPTION = b"tester@host:~/r"
 
@@ -107,16 +111,27 @@ def test_git_annex_in_between_is_not_overruled(
     assert git("-C", path, "config", "--get-all", "annex.uuid").split() == [theirs]
 
 
-STEPS = ["_check_untuned", "_describe_on", "_make_sentinal", "amend_config"]
+STEPS = [
+    *((FirstLogs, name) for name in ("_say", "_tunes", "_record_tunes", "_introduce")),
+    *((module, name) for name in ("_make_sentinal", "install", "amend_config")),
+]
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize(("owner", "step"), STEPS, ids=lambda v: str(v)[-25:])
 def test_a_crash_is_taken_up_with_the_same_uuid(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    owner: object,
+    step: str,
+    after: bool,
 ) -> None:
-    path = make(tmp_path / "r", "--bare")
-    real = getattr(module, step)
+    make(tmp_path / "origin", "--bare")
+    path = tmp_path / "r"
+    git("clone", "-q", "--bare", "--shared", tmp_path / "origin", path)
+    git("-C", path, "config", "annex.tune.objecthash1", "true")
+    git("-C", path, "config", "annex.initgroups", "b  a")
+    real = getattr(owner, step)
 
     def killed(*arguments: object) -> None:
         if after:
@@ -124,7 +139,7 @@ def test_a_crash_is_taken_up_with_the_same_uuid(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, step, killed)
+        patch.setattr(owner, step, killed)
         with pytest.raises(Killed):
             initialise(opened(path), DESCRIPTION)
     halfway = opened(path)
@@ -136,7 +151,14 @@ def test_a_crash_is_taken_up_with_the_same_uuid(
 
     repository = initialise(halfway, DESCRIPTION)
     assert repository.uuid == chosen
-    assert list(Branch(repository).descriptions()) == [chosen]
+    branch = Branch(repository)
+    assert list(branch.descriptions()) == [chosen]
+    assert branch.read(b"group.log").startswith(chosen + b" a b timestamp=")
+    tuned = branch.read(b"difference.log")
+    assert tuned.startswith(chosen + b" fromList [OneLevelObjectHash] timestamp=")
+    # Its objects are another's, whatever the first attempt has made of it.
+    assert branch.trust() == {chosen: Trust.UNTRUSTED}
+    assert repository.config.get("annex.hardlink") == "true"
 
 
 def test_a_pending_file_that_is_damaged_is_not_believed(tmp_path: Path) -> None:
@@ -146,21 +168,101 @@ def test_a_pending_file_that_is_damaged_is_not_believed(tmp_path: Path) -> None:
     assert looks_like_uuid(initialise(opened(path), DESCRIPTION).uuid)
 
 
-@pytest.mark.parametrize("setting", ["annex.pidlock", "annex.pre-init-command"])
-def test_what_needs_the_operator_is_left_to_them(tmp_path: Path, setting: str) -> None:
+def test_what_needs_the_operator_is_left_to_them(tmp_path: Path) -> None:
     path = make(tmp_path / "r", "--bare")
-    git("-C", path, "config", setting, "true")
+    git("-C", path, "config", "annex.pidlock", "true")
     with pytest.raises(Unsupported):
         initialise(opened(path), DESCRIPTION)
     assert not opened(path).uuid
     assert not (path / "annex").exists()
 
 
-def test_a_private_repository_is_described_nowhere(tmp_path: Path) -> None:
+def test_the_operators_command_can_prevent_it(tmp_path: Path) -> None:
+    path = make(tmp_path / "r", "--bare")
+    git("-C", path, "config", "annex.pre-init-command", "pwd > asked; false")
+    with pytest.raises(InitializationRefused, match="pwd > asked"):
+        initialise(opened(path), DESCRIPTION)
+    assert (path / "asked").read_text() == f"{path.resolve()}\n"
+    assert not opened(path).uuid
+    # The script takes the command's place.
+    write_program(path / "hooks/pre-init-annex", "exit 0")
+    assert initialise(opened(path), DESCRIPTION).uuid
+
+
+def test_a_command_that_may_not_run_prevents_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make(tmp_path / "r", "--bare")
+    git("-C", path, "config", "annex.pre-init-command", "touch ran")
+    monkeypatch.setattr(identity, "may_run_programs_of", lambda path: False)
+    with pytest.raises(InitializationRefused):
+        initialise(opened(path), DESCRIPTION)
+    assert not (path / "ran").exists()
+
+
+def test_a_private_repository_is_described_in_private_alone(tmp_path: Path) -> None:
     path = make(tmp_path / "r", "--bare")
     git("-C", path, "config", "annex.private", "true")
+    git("-C", path, "config", "annex.initwanted", "standard")
     repository = initialise(opened(path), DESCRIPTION)
-    assert Branch(repository).descriptions() == {}
+    Branch(repository).settle()
+    assert git("-C", path, "ls-tree", "-r", "git-annex") == ""
+    assert Branch(repository).descriptions() == {repository.uuid: DESCRIPTION}
+    names = sorted(os.listdir(path / "annex/journal-private"))
+    assert names == ["preferred-content.log", "uuid.log"]
+
+
+def test_what_the_config_wants_is_said_on_the_branch(tmp_path: Path) -> None:
+    path = make(tmp_path / "r", "--bare")
+    for name, value in (
+        ("wanted", "include=*.x  or  (present)"),
+        ("required", "standard"),
+        ("groups", "  b a   b "),
+    ):
+        git("-C", path, "config", f"annex.init{name}", value)
+    repository = initialise(opened(path), DESCRIPTION, clock=b"7s")
+    branch, stamp = Branch(repository), b" timestamp=7s\n"
+    wanted = branch.read(b"preferred-content.log")
+    assert wanted == repository.uuid + b" include=*.x  or  (present)" + stamp
+    required = branch.read(b"required-content.log")
+    assert required == repository.uuid + b" standard" + stamp
+    assert branch.read(b"group.log") == repository.uuid + b" a b" + stamp
+
+
+CRIPPLED = probing.Abilities(
+    locks=True, fifos=False, symlinks=False, write_protection=True
+)
+
+
+def test_a_crippled_file_system_is_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "probe", lambda path: CRIPPLED)
+    path = make(tmp_path / "r", "--bare")
+    config = initialise(opened(path), DESCRIPTION).config
+    assert config.get("annex.crippledfilesystem") == "true"
+    assert config.get("core.symlinks") == "false"
+    assert config.get("annex.sshcaching") == "false"
+    with pytest.raises(Unsupported, match="crippled"):
+        initialise(opened(make(tmp_path / "w")), DESCRIPTION)
+
+
+def test_a_file_system_without_locks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lockless = probing.Abilities(False, True, True, True)
+    monkeypatch.setattr(module, "probe", lambda path: lockless)
+    with pytest.raises(Unsupported, match="locks"):
+        initialise(opened(make(tmp_path / "r", "--bare")), DESCRIPTION)
+
+
+def test_what_a_sound_file_system_gets_set(tmp_path: Path) -> None:
+    path = make(tmp_path / "r", "--bare")
+    before = git("-C", path, "config", "--list", "--local").splitlines()
+    initialise(opened(path), DESCRIPTION)
+    after = git("-C", path, "config", "--list", "--local").splitlines()
+    new = [line.partition("=")[0] for line in after if line not in before]
+    assert new == ["annex.uuid", "annex.version"]
 
 
 def test_shared_settings_of_the_branch_are_taken_over(tmp_path: Path) -> None:
@@ -173,12 +275,47 @@ def test_shared_settings_of_the_branch_are_taken_over(tmp_path: Path) -> None:
     assert repository.config.get("annex.securehashesonly") == "true"
 
 
-def test_a_clone_of_a_tuned_repository_is_left_to_the_operator(tmp_path: Path) -> None:
-    path = make(tmp_path / "r", "--bare")
+OTHER = b"00000000-1111-4222-8333-444444444444"
+
+
+def listing(path: Path, log: bytes, value: bytes) -> None:
+    """Another repository's line in a log of the branch."""
     branch = Branch(opened(path))
     branch.create()
-    line = b"00000000-1111-4222-8333-444444444444 fromList [ObjectHashLower] timestamp=1s\n"
-    branch.change(b"difference.log", opened(path).uuid, lambda old: line)
+    line = b"%b %b timestamp=1s\n" % (OTHER, value)
+    branch.change(log, UUID(OTHER), lambda old: line)
+
+
+def test_a_clone_of_a_tuned_repository_is_tuned(tmp_path: Path) -> None:
+    path = make(tmp_path / "r", "--bare")
+    value = b"fromList [ObjectHashLower,OneLevelBranchHash]"
+    listing(path, b"difference.log", value)
+    repository = initialise(opened(path), DESCRIPTION, clock=b"7s")
+    config = repository.config
+    assert [*config.names("annex.tune.")] == [
+        "annex.tune.branchhash1",
+        "annex.tune.objecthashlower",
+    ]
+    assert config.boolean("annex.tune.objecthashlower", False)
+    log = Branch(repository).read(b"difference.log")
+    assert repository.uuid + b" " + value + b" timestamp=7s\n" in log
+
+
+@pytest.mark.parametrize("value", [b"fromList [Simulation]", b"fromList [New]", b"x"])
+def test_a_tuning_that_is_not_known_is_left_to_the_operator(
+    tmp_path: Path, value: bytes
+) -> None:
+    path = make(tmp_path / "r", "--bare")
+    listing(path, b"difference.log", value)
+    with pytest.raises(Unsupported, match="tuning"):
+        initialise(opened(path), DESCRIPTION)
+    assert not opened(path).uuid
+
+
+def test_a_clone_cannot_be_tuned_otherwise(tmp_path: Path) -> None:
+    path = make(tmp_path / "r", "--bare")
+    listing(path, b"uuid.log", b"the first one")
+    git("-C", path, "config", "annex.tune.objecthash1", "true")
     with pytest.raises(Unsupported, match="tune"):
         initialise(opened(path), DESCRIPTION)
 

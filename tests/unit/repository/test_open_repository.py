@@ -12,7 +12,6 @@ from annexshell.errors import (
     ConfigUnreadable,
     NoSuchRepository,
     NotARepository,
-    Unsupported,
 )
 from annexshell.repository.open import (
     Repository,
@@ -22,6 +21,7 @@ from annexshell.repository.open import (
     open_repository,
     resolve,
 )
+from annexshell.repository.paths import AnnexPaths
 from tests.support.shell import UUID_HERE, git, make_annex
 
 
@@ -167,9 +167,10 @@ def test_a_separate_git_directory(top: Path) -> None:
     assert repository.git_dir == str(top / "store")
     assert repository.work_tree == str(top / "r")
     assert repository.annex_dir == str(top / "store" / "annex")
-    # Nothing leads from there to its work tree, so what to do with files there is unknown.
-    with pytest.raises(Unsupported, match="separate git directory"):
-        found(top / "store")
+    # Nothing leads from there to its work tree, but objects are where it has them.
+    repository = found(top / "store")
+    assert repository.work_tree is None and not repository.bare
+    assert AnnexPaths.of(repository).schemes == ("mixed", "lower")
 
 
 def test_core_worktree_leads_to_the_work_tree(top: Path) -> None:
@@ -272,6 +273,16 @@ def test_config_that_git_cannot_read_is_told_in_gits_words(top: Path) -> None:
     path = make_annex(top / "r.git")
     (path / "config").write_text("[broken\n")
     with pytest.raises(ConfigUnreadable, match="bad config line 1"):
+        found(path)
+
+
+def test_a_format_that_git_does_not_know_is_told_in_gits_words(top: Path) -> None:
+    """As refs in reftables are to a git older than those."""
+    path = make_annex(top / "r")
+    git("-C", path, "config", "core.repositoryformatversion", "1")
+    with (path / "config").open("a") as text:
+        text.write("[extensions]\n\tunheardof = true\n")
+    with pytest.raises(ConfigUnreadable, match="unheardof"):
         found(path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from annexshell.errors import KeyNotStorable
+from annexshell.errors import KeyNotStorable, Unsupported
 from annexshell.model.key import Key
 from annexshell.repository.paths import LOWER, MIXED, AnnexPaths, hash_directories
 from tests.support.content import make_repository
@@ -97,3 +97,15 @@ def test_names_too_long_are_refused(tmp_path: Path, name: bytes, fits: bool) -> 
     else:
         with pytest.raises(KeyNotStorable, match="too long"):
             paths.check_storable(key)
+
+
+def test_a_tuning_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    """Objects would be looked for where they are not, and stored where none looks."""
+    opened = make_repository(tmp_path / "r", annex_tune_objecthash3="true").reread()
+    with pytest.raises(Unsupported, match="annex.tune.objecthash3"):
+        AnnexPaths.of(opened)
+
+
+def test_a_tuning_that_is_not_known_and_off_is_no_tuning(tmp_path: Path) -> None:
+    opened = make_repository(tmp_path / "r", annex_tune_objecthash3="false")
+    assert AnnexPaths.of(opened).levels == 2

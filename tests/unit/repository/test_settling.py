@@ -228,6 +228,23 @@ def test_a_stale_lock_on_the_ref_leaves_the_journal(
     assert repo.show(K_LOG) == A
 
 
+def test_alwayscommit_false_does_not_wait_with_what_was_overtaken(repo: Repo) -> None:
+    """A push moved the branch under the journal: git-annex would put A over B."""
+    repo.git("config", "annex.alwayscommit", "false")
+    repo.put_journal(K_NAME, A)
+    repo.commit({b"uuid.log": b"x\n"})
+    _settle(repo)
+    assert repo.journal() == {K_NAME: A}
+    repo.commit({K_LOG: B})
+    _settle(repo)
+    assert repo.journal() == {}
+    assert repo.show(K_LOG) == A + B
+    # What only has newer lines than the branch goes on waiting.
+    assert _branch(repo).record(K, U1, False)
+    _settle(repo)
+    assert list(repo.journal()) == [K_NAME]
+
+
 def test_alwayscommit_false_leaves_the_journal_unless_there_is_a_merge(
     repo: Repo,
 ) -> None:

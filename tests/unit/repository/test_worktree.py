@@ -194,16 +194,35 @@ def test_a_pointer_edited_meanwhile_stays_edited(
     assert restage_log(repository) == ""
 
 
-def test_where_files_cannot_change_places_pointers_stay(
+def cannot(*_: object) -> None:
+    raise OSError(errno.EINVAL, "cannot do that")
+
+
+@pytest.mark.parametrize("is_thin", ["true", "false"])
+def test_where_files_cannot_change_places_they_follow_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_thin: str
+) -> None:
+    repository = make_repository(tmp_path / "r", bare=False, annex_thin=is_thin)
+    monkeypatch.setattr(exchange, "_exchange", cannot)
+    path = add_unlocked(repository, "f", KEY)
+    content = Content(repository)
+    assert put(content, KEY, HELLO)
+    assert path.read_bytes() == HELLO
+    assert path.samefile(object_path(repository, KEY)) is (is_thin == "true")
+    assert drop(content, KEY)
+    assert path.read_bytes() == POINTER
+    assert scratch_files(repository) == []
+    assert sorted(os.listdir(path.parent)) == [".git", "f"]
+
+
+def test_where_files_can_neither_change_places_nor_be_linked_pointers_stay(
     repository: Repository,
     content: Content,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError(errno.EINVAL, "cannot do that")
-
-    monkeypatch.setattr(exchange, "_exchange", refuse)
+    monkeypatch.setattr(exchange, "_exchange", cannot)
+    monkeypatch.setattr(exchange, "_link", cannot)
     path = add_unlocked(repository, "f", KEY)
     with caplog.at_level(logging.WARNING, "annexshell.repository"):
         assert put(content, KEY, HELLO)

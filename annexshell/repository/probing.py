@@ -1,0 +1,90 @@
+"""What a file system can do, tried out before a repository there is initialised (§14.3)."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from typing import NamedTuple
+
+from annexshell.repository.filelock import try_lock
+from annexshell.repository.modes import WRITE_BITS
+
+_DIRECTORY = "annexshell-probe"
+
+
+class Abilities(NamedTuple):
+    """What works in a directory."""
+
+    locks: bool
+    """Locks as git-annex uses them; without, it takes annex.pidlock."""
+    fifos: bool
+    """Named pipes; without, ssh's connections cannot be shared there either."""
+    symlinks: bool
+    write_protection: bool
+
+    @property
+    def crippled(self) -> bool:
+        """git-annex's annex.crippledfilesystem."""
+        return not (self.symlinks and self.write_protection)
+
+
+def probe(directory: str) -> Abilities:
+    """Try everything in a new directory below ``directory``, which is removed after.
+
+    Not to be called by two at once. Raises OSError where not even files can be made.
+    """
+    place = os.path.join(directory, _DIRECTORY)
+    _clear(place)
+    os.mkdir(place, 0o700)
+    try:
+        return Abilities(
+            locks=_locks(os.path.join(place, "lock")),
+            fifos=_works(lambda: os.mkfifo(os.path.join(place, "fifo"))),
+            symlinks=_works(lambda: os.symlink("lock", os.path.join(place, "link"))),
+            write_protection=_protects(os.path.join(place, "file")),
+        )
+    finally:
+        _clear(place)
+
+
+def _works(attempt: Callable[[], None]) -> bool:
+    try:
+        attempt()
+    except OSError:
+        return False
+    return True
+
+
+def _locks(path: str) -> bool:
+    try:
+        lock = try_lock(path, exclusive=True)
+    except OSError:
+        return False
+    if lock is not None:
+        lock.close()
+    return lock is not None
+
+
+def _protects(path: str) -> bool:
+    """Whether taking a file's write bits keeps its owner from writing to it."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    try:
+        os.chmod(path, 0o444)
+    except OSError:
+        return False
+    if stat.S_IMODE(os.stat(path).st_mode) & WRITE_BITS:
+        return False
+    # root may write to whatever it likes, which says nothing of the file system.
+    return os.geteuid() == 0 or not os.access(path, os.W_OK)
+
+
+def _clear(place: str) -> None:
+    """Remove the directory; one may be there of a process that died."""
+    try:
+        names = os.listdir(place)
+    except FileNotFoundError:
+        return
+    for name in names:
+        os.unlink(os.path.join(place, name))
+    os.rmdir(place)
