@@ -61,6 +61,16 @@ class ShellError(AnnexshellError):
     """The command line is refused or cannot be carried out."""
 
 
+class Mendable(ShellError):
+    """Somebody mends it at the server, or it passes; the client shall ask again.
+
+    Any failure of configlist but 255 makes clients ignore the remote for good, and one of
+    p2pstdio until they are started anew (spec 01 §2, §13.1).
+    """
+
+    exit_code = 255
+
+
 class BadParameters(ShellError):
     text = (
         "bad parameters ({detail}): see annexshell(1) for the commands that may be run"
@@ -106,38 +116,45 @@ class NotGitCommand(ShellError):
 
 
 class GitShellFailed(ShellError):
-    text = "git-shell failed ({detail})"
+    text = "git-shell failed ({detail}): install git, or put it into the account's PATH"
 
 
-class NoSuchRepository(ShellError):
-    text = "no such directory ({path}): check the path in the remote's url"
+class NoSuchRepository(Mendable):
+    """A mistyped path and a disk that is not mounted look the same."""
+
+    text = "no such directory ({path}): mount its disk, or check the path in the remote's url"
 
 
-class NotARepository(ShellError):
+class NotARepository(Mendable):
     text = "not a git repository ({path}): check the path in the remote's url"
 
 
 class NestedRepository(NotARepository):
     """It may have been pushed there, with hooks and config of the client's choice."""
 
+    exit_code = 1
     text = (
         "not served, because it lies inside another git repository and may have come with"
         " a push ({path}): move it to a place of its own"
     )
 
 
-class ConfigUnreadable(ShellError):
+class ConfigUnreadable(Mendable):
     text = (
         "failed to read git config of git repository in {host} on {path}; perhaps this"
         " repository is not set up correctly or has moved: {detail}"
     )
 
 
-class UnsupportedVersion(ShellError):
+class GitMissing(Mendable):
+    text = "{detail} ({path}): install git, or put it into the PATH of the account {account}"
+
+
+class UnsupportedVersion(Mendable):
     text = "annex.version {version} is not supported ({path}): upgrade it with git annex upgrade"
 
 
-class Unsupported(ShellError):
+class Unsupported(Mendable):
     text = (
         "{setting} is not supported yet ({path}): unset it, or use git-annex-shell here"
     )
@@ -154,25 +171,31 @@ class InitializationPrevented(ShellError):
     )
 
 
-class UUIDLost(ShellError):
+class UUIDLost(Mendable):
     text = (
         "annex.uuid is missing but the repository was initialized before ({path}):"
         " restore annex.uuid in its git config; a new one would orphan its content"
     )
 
 
-class InitializationFailed(ShellError):
+class InitializationFailed(Mendable):
     """Initialising stopped midway; trying again goes on with the same uuid."""
 
     text = "the repository could not be initialised ({path}): {detail}"
 
 
 class UUIDMismatch(ShellError):
-    text = "expected repository UUID {expected} but found UUID {found}"
+    text = (
+        "expected repository UUID {expected} but found UUID {found} ({path}): another"
+        " repository is there now, or the client's remote is out of date"
+    )
 
 
 class UUIDMissing(ShellError):
-    text = "expected repository UUID {expected} but found uninitialized repository"
+    text = (
+        "expected repository UUID {expected} but found uninitialized repository ({path}):"
+        " restore annex.uuid in its git config, or run git annex init there"
+    )
 
 
 class NotConfiguredToProxy(ShellError):
@@ -187,22 +210,30 @@ class CannotServeCluster(ShellError):
     )
 
 
-class RepositoryBusy(ShellError):
-    """Passing trouble at start; 255 makes clients try again instead of giving up for good."""
-
+class RepositoryBusy(Mendable):
     text = "the repository is busy or not reachable now ({where}): {detail}; try again"
-    exit_code = 255
 
 
-class AccessFailed(ShellError):
-    text = "cannot be read or written ({where}): {detail}; check its owner and modes"
+class AccessFailed(Mendable):
+    text = "cannot be read or written ({where}): {detail}"
+
+
+class InternalError(Mendable):
+    """A mistake of ours; nothing that the client or the disk does may end here."""
+
+    text = "internal error ({kind}): {detail}; please report it with what you did"
 
 
 # -- one request fails, the conversation goes on -------------------------------------------
 
 
 class RequestError(AnnexshellError):
-    """Answered with ``ERROR text``; the connection stays."""
+    """Answered with ``ERROR text``; the connection stays.
+
+    Where no connection was begun it passes, or is mended at the server.
+    """
+
+    exit_code = 255
 
 
 class ReadOnly(RequestError):
@@ -293,7 +324,7 @@ class BranchNotCommitted(RequestError):
 
 
 class LockTimeout(RequestError):
-    text = "gave up waiting for a lock ({where}): held by {holder}; see what it is doing there"
+    text = "gave up waiting for a lock ({where}): held by {holder}; let it finish, or end it"
 
 
 class RepositoryReplaced(RequestError):
@@ -344,6 +375,12 @@ class LinkError(AnnexshellError):
 
 class LinkClosed(LinkError):
     text = "the connection to {name} ended"
+
+
+class Unanswerable(LinkError):
+    """Clients older than version 4 take ERROR for absence, and record that."""
+
+    text = "{detail} (the client is too old to be told so and to go on)"
 
 
 class PayloadShort(LinkError):

@@ -32,23 +32,24 @@ _BRANCHES = (
 def configlist(invocation: Invocation) -> int:
     """Print annex.uuid and core.gcrypt-id; the result is the exit status.
 
-    A directory without a repository is no error but has no uuid: any failure makes clients
-    ignore the remote for good (spec 01 §2). Raises ShellError.
+    A directory without a repository is no error but has no uuid, unless it is to be
+    initialised: clients then show what is wrong. Raises ShellError and RequestError.
     """
     parameters = invocation.parameters
     if parameters.positional:
         raise BadParameters(detail="configlist takes no parameters")
+    initialises = parameters.field("autoinit") == "1"
     try:
         repository = open_repository(invocation.path)
     except NotARepository as error:
-        if parameters.uuid is not None:
+        if parameters.uuid is not None or initialises:
             raise
         write_all(2, f"annexshell: {error}\n".encode())
         write_all(1, _answer(b"", b""))
         return 0
     require_own_uuid(repository, parameters.uuid)
     if not repository.uuid and not repository.config.get("core.gcrypt-id"):
-        if parameters.field("autoinit") == "1" or has_annex_branch(repository):
+        if initialises or has_annex_branch(repository):
             repository = _initialised(repository, invocation)
     gcrypt_id = repository.config.get("core.gcrypt-id") or ""
     write_all(1, _answer(repository.uuid, os.fsencode(gcrypt_id)))

@@ -22,11 +22,11 @@ def foreign_uuid(repository: Repository, expected: str | None) -> UUID | None:
         return None if asked == repository.uuid else asked
     if asked and asked == gcrypt_uuid(repository):
         return None
-    raise UUIDMissing(expected=asked)
+    raise UUIDMissing(expected=asked, path=repository.path)
 
 
 def require_own_uuid(repository: Repository, expected: str | None) -> None:
     """Raise UUIDMismatch or UUIDMissing unless the client means this repository."""
     asked = foreign_uuid(repository, expected)
     if asked is not None:
-        raise UUIDMismatch(expected=asked, found=repository.uuid)
+        raise UUIDMismatch(expected=asked, found=repository.uuid, path=repository.path)

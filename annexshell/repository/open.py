@@ -12,6 +12,7 @@ import os
 
 from annexshell.errors import (
     ConfigUnreadable,
+    GitMissing,
     NestedRepository,
     NoSuchRepository,
     NotARepository,
@@ -20,7 +21,7 @@ from annexshell.errors import (
 from annexshell.model.ids import UUID
 from annexshell.model.record import NamedTuple
 from annexshell.repository.config import GitConfig, read_config
-from annexshell.repository.gitprocess import GitFailed, git_output
+from annexshell.repository.gitprocess import GitFailed, GitNotRun, git_output
 
 _OWN_PARTS = frozenset(("modules", "worktrees"))
 """Where git itself keeps other git directories in one; no push can write there."""
@@ -86,7 +87,9 @@ def resolve(argument: str, home: str) -> str:
         real = os.path.realpath(path + ".git")
         if os.path.isdir(real):
             return real
-    raise NoSuchRepository(path=path)
+    from annexshell.repository.missing import why_missing
+
+    raise why_missing(path.rstrip("/") or "/")
 
 
 def without_git(path: str) -> str:
@@ -103,8 +106,8 @@ def locate(argument: str, home: str) -> str:
 def open_repository(path: str) -> Repository:
     """The repository at ``path``, a real path given by `locate`.
 
-    Raises NotARepository (also for a directory inside a repository), ConfigUnreadable, and
-    Unsupported for a git directory away from a work tree that nothing leads to.
+    Raises NotARepository (also for a directory inside a repository), AccessFailed,
+    ConfigUnreadable, GitMissing, and Unsupported for a git directory away from a work tree that nothing leads to.
     """
     git_dir = find_git_dir(path)
     config = _config_of(path, git_dir)
@@ -116,7 +119,7 @@ def open_repository(path: str) -> Repository:
 def find_git_dir(path: str) -> str:
     """The real path of the git directory of the repository whose top is ``path``.
 
-    Raises NotARepository, also where ``path`` is not a real path any more: a push can
+    Raises AccessFailed, and NotARepository, also where ``path`` is not a real path any more: a push can
     put a symlink in place of a directory of a work tree after it was checked.
     """
     inside = os.path.join(path, ".git")
@@ -126,8 +129,12 @@ def find_git_dir(path: str) -> str:
         found = os.path.realpath(inside)
     else:
         found = path
-    if not _is_git_dir(found) or os.path.realpath(path) != path:
+    if os.path.realpath(path) != path:
         raise NotARepository(path=path)
+    if not _is_git_dir(found):
+        from annexshell.repository.missing import why_no_repository
+
+        raise why_no_repository(path)
     if found == path:
         _refuse_planted(path)
     return found
@@ -219,6 +226,10 @@ def _worktree_of_link(git_dir: str) -> str:
 def _config_of(path: str, git_dir: str) -> GitConfig:
     try:
         return read_config(git_dir)
+    except GitNotRun as error:
+        from annexshell.repository.remedies import account
+
+        raise GitMissing(path=path, detail=error, account=account()) from error
     except GitFailed as error:
         raise ConfigUnreadable(
             host=os.uname().nodename, path=path, detail=error

@@ -56,7 +56,7 @@ def remote_for(gateway: Repository, asked: UUID, branch: Branch) -> str:
         frozenset((e.uuid, e.name) for e in branch.proxied_by(gateway.uuid)) or None,
         branch.descriptions(),
     )
-    return route(gateway.config, gateway.uuid, asked, published)
+    return route(gateway.config, gateway.uuid, asked, published, gateway.path)
 
 
 def _by_path(
@@ -95,7 +95,8 @@ def _open_node(
             return LocalStore(repository, gateway.uuid, clock)
     except ShellError as error:
         raise PeerUnreachable(name=name, detail=error) from error
-    raise PeerUnreachable(name=name, detail="another repository is there now")
+    detail = f"another repository is at {repository.path} now"
+    raise PeerUnreachable(name=name, detail=detail)
 
 
 @attrs.frozen

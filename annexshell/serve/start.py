@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from annexshell.errors import AnnexshellError, RequestError
+from annexshell.errors import AnnexshellError, InternalError, RequestError
 from annexshell.model.clock import Clock, parse_clock
 from annexshell.model.ids import UUID
 from annexshell.policy.modes import refusal
@@ -49,14 +49,16 @@ def serve(request: SessionRequest) -> int:
         return trio.run(_session, request, served, link, uuid)
     except Exception as error:
         # A mistake of ours; the person at the client can do nothing with a traceback.
-        log.critical("internal error: %s", _leaf(error), exc_info=request.debug)
-        return 1
+        leaf = _leaf(error)
+        mistake = InternalError(kind=type(leaf).__name__, detail=leaf)
+        log.critical("%s", mistake, exc_info=request.debug)
+        return mistake.exit_code
 
 
-def _leaf(error: BaseException) -> str:
+def _leaf(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return error
 
 
 def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
