@@ -33,6 +33,7 @@ from annexshell.repository.content import Content
 from annexshell.repository.locking import SharedLock
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
+from annexshell.repository.remedies import explained
 from annexshell.repository.retention import RETAIN_NS
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 
@@ -72,7 +73,10 @@ class LocalStore:
         """
         try:
             found = self._content.annex.refresh().repository.uuid
-        except (OSError, ShellError) as error:
+        except OSError as error:
+            detail = explained(error)
+            raise RepositoryReplaced(where=self._path, detail=detail) from error
+        except ShellError as error:
             raise RepositoryReplaced(where=self._path, detail=error) from error
         if found != self.uuid:
             detail = "another repository is there now"

@@ -62,6 +62,8 @@ def why_missing(path: str) -> NoSuchRepository:
         return NotADirectory(path=path, file=_file_above(path))
     except OSError as error:
         return CannotReach(path=path, detail=explained(error))
+    if os.path.isdir(path):
+        return CannotReach(path=path, detail="it was not there a moment ago; try again")
     return NotADirectory(path=path, file=path)
 
 

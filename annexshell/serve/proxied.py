@@ -20,6 +20,7 @@ from annexshell.remotes.peer import PeerStore
 from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import Repository, locate, open_repository
+from annexshell.repository.remedies import explained
 from annexshell.repository.supported import require_served
 from annexshell.serve.stores import Served
 
@@ -95,6 +96,9 @@ def _open_node(
             return LocalStore(repository, gateway.uuid, clock)
     except ShellError as error:
         raise PeerUnreachable(name=name, detail=error) from error
+    except OSError as error:
+        detail = f"{error.filename or path}: {explained(error)}"
+        raise PeerUnreachable(name=name, detail=detail) from error
     detail = f"another repository is at {repository.path} now"
     raise PeerUnreachable(name=name, detail=detail)
 
