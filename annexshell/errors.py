@@ -62,11 +62,7 @@ class ShellError(AnnexshellError):
 
 
 class Mendable(ShellError):
-    """Somebody mends it at the server, or it passes; the client shall ask again.
-
-    Any failure of configlist but 255 makes clients ignore the remote for good, and one of
-    p2pstdio until they are started anew (spec 01 §2, §13.1).
-    """
+    """Mended at the server, or passing: 255 has clients ask again (spec 01 §2, §13.1)."""
 
     exit_code = 255
 
@@ -146,10 +142,6 @@ class ConfigUnreadable(Mendable):
     )
 
 
-class GitMissing(Mendable):
-    text = "{detail} ({path}): install git, or put it into the PATH of the account {account}"
-
-
 class UnsupportedVersion(Mendable):
     text = "annex.version {version} is not supported ({path}): upgrade it with git annex upgrade"
 
@@ -218,20 +210,11 @@ class AccessFailed(Mendable):
     text = "cannot be read or written ({where}): {detail}"
 
 
-class InternalError(Mendable):
-    """A mistake of ours; nothing that the client or the disk does may end here."""
-
-    text = "internal error ({kind}): {detail}; please report it with what you did"
-
-
 # -- one request fails, the conversation goes on -------------------------------------------
 
 
 class RequestError(AnnexshellError):
-    """Answered with ``ERROR text``; the connection stays.
-
-    Where no connection was begun it passes, or is mended at the server.
-    """
+    """Answered with ``ERROR text``; the connection stays. Without one, see Mendable."""
 
     exit_code = 255
 
@@ -375,12 +358,6 @@ class LinkError(AnnexshellError):
 
 class LinkClosed(LinkError):
     text = "the connection to {name} ended"
-
-
-class Unanswerable(LinkError):
-    """Clients older than version 4 take ERROR for absence, and record that."""
-
-    text = "{detail} (the client is too old to be told so and to go on)"
 
 
 class PayloadShort(LinkError):

@@ -24,7 +24,6 @@ from annexshell.errors import (
     AccessFailed,
     AnnexshellError,
     BadParameters,
-    InternalError,
     Mendable,
     NotGitCommand,
     RepositoryBusy,
@@ -64,6 +63,8 @@ def main() -> int:
         return 130
     except Exception as error:
         # A mistake of ours. No client is to give its remote up for that.
+        from annexshell.serve.request import InternalError
+
         return _end(InternalError(kind=type(error).__name__, detail=error), asked)
 
 

@@ -1,4 +1,4 @@
-"""Why no repository was found at a path: loaded only once that is so.
+"""Why no repository was found or read at a path: loaded only once that is so.
 
 A mistyped path, a disk that is not mounted and a directory that the account may not enter
 all look alike to ``os.path.isdir``; a person has to do something else about each. The
@@ -11,11 +11,16 @@ import os
 
 from annexshell.errors import (
     AccessFailed,
+    Mendable,
     NoSuchRepository,
     NotARepository,
     ShellError,
 )
 from annexshell.repository.remedies import explained
+
+
+class GitMissing(Mendable):
+    text = "{detail} ({path}): install git, or put it into the PATH of the account {account}"
 
 
 class DanglingLink(NoSuchRepository):

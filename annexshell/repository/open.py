@@ -12,7 +12,6 @@ import os
 
 from annexshell.errors import (
     ConfigUnreadable,
-    GitMissing,
     NestedRepository,
     NoSuchRepository,
     NotARepository,
@@ -227,6 +226,7 @@ def _config_of(path: str, git_dir: str) -> GitConfig:
     try:
         return read_config(git_dir)
     except GitNotRun as error:
+        from annexshell.repository.missing import GitMissing
         from annexshell.repository.remedies import account
 
         raise GitMissing(path=path, detail=error, account=account()) from error

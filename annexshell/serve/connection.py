@@ -11,7 +11,6 @@ from annexshell.errors import (
     Malformed,
     OutOfTurn,
     RequestError,
-    Unanswerable,
 )
 from annexshell.model.ids import UUID
 from annexshell.protocol import messages as m
@@ -27,6 +26,12 @@ SHOWN = (m.CheckPresent, m.Remove, m.RemoveBefore)
 """Requests whose ERROR is shown by clients,"""
 SHOWS_ERRORS = 4
 """from this version of the protocol on, for all we know."""
+
+
+class Unanswerable(LinkError):
+    """Clients older than version 4 take ERROR for absence, and record that."""
+
+    text = "{detail} (the client is too old to be told so and to go on)"
 
 
 async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 import trio
 
-from annexshell.errors import AnnexshellError, InternalError, RequestError
+from annexshell.errors import AnnexshellError, RequestError
 from annexshell.model.clock import Clock, parse_clock
 from annexshell.model.ids import UUID
 from annexshell.policy.modes import refusal
@@ -18,7 +18,7 @@ from annexshell.repository.audit import Audit, new_session
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
 from annexshell.serve.debugging import begin_logging
-from annexshell.serve.request import SessionRequest
+from annexshell.serve.request import InternalError, SessionRequest
 from annexshell.serve.services import git_service
 from annexshell.serve.stores import Served, local
 from annexshell.serve.watching import Watching

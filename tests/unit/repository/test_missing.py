@@ -12,7 +12,6 @@ import pytest
 
 from annexshell.errors import (
     AccessFailed,
-    GitMissing,
     NoSuchRepository,
     NotARepository,
 )
@@ -20,6 +19,7 @@ from annexshell.repository.missing import (
     CannotReach,
     DanglingLink,
     EmptyDirectory,
+    GitMissing,
     InsideRepository,
     NotADirectory,
     why_missing,
