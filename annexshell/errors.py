@@ -61,6 +61,12 @@ class ShellError(AnnexshellError):
     """The command line is refused or cannot be carried out."""
 
 
+class Mendable(ShellError):
+    """Mended at the server, or passing: 255 has clients ask again (spec 01 §2, §13.1)."""
+
+    exit_code = 255
+
+
 class BadParameters(ShellError):
     text = (
         "bad parameters ({detail}): see annexshell(1) for the commands that may be run"
@@ -71,19 +77,11 @@ class UnknownOption(ShellError):
     text = "Invalid option `{option}' ({command}): leave it out"
 
 
-class MissingClientUUID(ShellError):
-    text = "missing UUID parameter (p2pstdio): the client must say who it is"
-
-
 class BadClientUUID(ShellError):
     text = (
         "not a repository uuid: {value} (p2pstdio): only letters, digits and -, at most 64,"
         " are accepted; check annex.uuid of the client"
     )
-
-
-class CannotProxy(ShellError):
-    text = "Cannot proxy {command} command."
 
 
 class GcryptNotP2P(ShellError):
@@ -107,38 +105,41 @@ class NotGitCommand(ShellError):
 
 
 class GitShellFailed(ShellError):
-    text = "git-shell failed ({detail})"
+    text = "git-shell failed ({detail}): install git, or put it into the account's PATH"
 
 
-class NoSuchRepository(ShellError):
-    text = "no such directory ({path}): check the path in the remote's url"
+class NoSuchRepository(Mendable):
+    """A mistyped path and a disk that is not mounted look the same."""
+
+    text = "no such directory ({path}): mount its disk, or check the path in the remote's url"
 
 
-class NotARepository(ShellError):
+class NotARepository(Mendable):
     text = "not a git repository ({path}): check the path in the remote's url"
 
 
 class NestedRepository(NotARepository):
     """It may have been pushed there, with hooks and config of the client's choice."""
 
+    exit_code = 1
     text = (
         "not served, because it lies inside another git repository and may have come with"
         " a push ({path}): move it to a place of its own"
     )
 
 
-class ConfigUnreadable(ShellError):
+class ConfigUnreadable(Mendable):
     text = (
         "failed to read git config of git repository in {host} on {path}; perhaps this"
         " repository is not set up correctly or has moved: {detail}"
     )
 
 
-class UnsupportedVersion(ShellError):
+class UnsupportedVersion(Mendable):
     text = "annex.version {version} is not supported ({path}): upgrade it with git annex upgrade"
 
 
-class Unsupported(ShellError):
+class Unsupported(Mendable):
     text = (
         "{setting} is not supported yet ({path}): unset it, or use git-annex-shell here"
     )
@@ -148,13 +149,6 @@ class NotAnAnnex(ShellError):
     text = "Not a git-annex or gcrypt repository. ({path}): run git annex init there"
 
 
-class InitializationPrevented(ShellError):
-    text = (
-        "Initialization prevented by .noannex file ({path}): {detail};"
-        " remove the file to override. Not initialized."
-    )
-
-
 class InitializationRefused(ShellError):
     text = (
         "Initialization prevented by {hook} ({path}): ask who runs the server."
@@ -162,25 +156,24 @@ class InitializationRefused(ShellError):
     )
 
 
-class UUIDLost(ShellError):
-    text = (
-        "annex.uuid is missing but the repository was initialized before ({path}):"
-        " restore annex.uuid in its git config; a new one would orphan its content"
-    )
-
-
-class InitializationFailed(ShellError):
+class InitializationFailed(Mendable):
     """Initialising stopped midway; trying again goes on with the same uuid."""
 
     text = "the repository could not be initialised ({path}): {detail}"
 
 
 class UUIDMismatch(ShellError):
-    text = "expected repository UUID {expected} but found UUID {found}"
+    text = (
+        "expected repository UUID {expected} but found UUID {found} ({path}): another"
+        " repository is there now, or the client's remote is out of date"
+    )
 
 
 class UUIDMissing(ShellError):
-    text = "expected repository UUID {expected} but found uninitialized repository"
+    text = (
+        "expected repository UUID {expected} but found uninitialized repository ({path}):"
+        " restore annex.uuid in its git config, or run git annex init there"
+    )
 
 
 class NotConfiguredToProxy(ShellError):
@@ -195,22 +188,21 @@ class CannotServeCluster(ShellError):
     )
 
 
-class RepositoryBusy(ShellError):
-    """Passing trouble at start; 255 makes clients try again instead of giving up for good."""
-
+class RepositoryBusy(Mendable):
     text = "the repository is busy or not reachable now ({where}): {detail}; try again"
-    exit_code = 255
 
 
-class AccessFailed(ShellError):
-    text = "cannot be read or written ({where}): {detail}; check its owner and modes"
+class AccessFailed(Mendable):
+    text = "cannot be read or written ({where}): {detail}"
 
 
 # -- one request fails, the conversation goes on -------------------------------------------
 
 
 class RequestError(AnnexshellError):
-    """Answered with ``ERROR text``; the connection stays."""
+    """Answered with ``ERROR text``; the connection stays. Without one, see Mendable."""
+
+    exit_code = 255
 
 
 class ReadOnly(RequestError):
@@ -304,7 +296,7 @@ class BranchNotCommitted(RequestError):
 
 
 class LockTimeout(RequestError):
-    text = "gave up waiting for a lock ({where}): held by {holder}; see what it is doing there"
+    text = "gave up waiting for a lock ({where}): held by {holder}; let it finish, or end it"
 
 
 class RepositoryReplaced(RequestError):

@@ -13,9 +13,7 @@ from annexshell.errors import (
     BadParameters,
     BlockedBy,
     ConfigUnreadable,
-    InitializationPrevented,
     NotARepository,
-    UUIDLost,
     printable,
 )
 from annexshell.policy.restrictions import READONLY
@@ -32,23 +30,24 @@ _BRANCHES = (
 def configlist(invocation: Invocation) -> int:
     """Print annex.uuid and core.gcrypt-id; the result is the exit status.
 
-    A directory without a repository is no error but has no uuid: any failure makes clients
-    ignore the remote for good (spec 01 §2). Raises ShellError.
+    A directory without a repository is no error but has no uuid, unless it is to be
+    initialised: clients then show what is wrong. Raises ShellError and RequestError.
     """
     parameters = invocation.parameters
     if parameters.positional:
         raise BadParameters(detail="configlist takes no parameters")
+    initialises = parameters.field("autoinit") == "1"
     try:
         repository = open_repository(invocation.path)
     except NotARepository as error:
-        if parameters.uuid is not None:
+        if parameters.uuid is not None or initialises:
             raise
         write_all(2, f"annexshell: {error}\n".encode())
         write_all(1, _answer(b"", b""))
         return 0
     require_own_uuid(repository, parameters.uuid, invocation.command)
     if not repository.uuid and not repository.config.get("core.gcrypt-id"):
-        if parameters.field("autoinit") == "1" or has_annex_branch(repository):
+        if initialises or has_annex_branch(repository):
             repository = _initialised(repository, invocation)
     gcrypt_id = repository.config.get("core.gcrypt-id") or ""
     write_all(1, _answer(repository.uuid, os.fsencode(gcrypt_id)))
@@ -91,6 +90,8 @@ def _check_not_lost(repository: Repository) -> None:
     # A new uuid would make an orphan of all that the old one is recorded to hold.
     objects = os.path.join(repository.annex_dir, "objects")
     if repository.config.get("annex.version") or os.path.lexists(objects):
+        from annexshell.cli.errors import UUIDLost
+
         raise UUIDLost(path=repository.path)
 
 
@@ -99,6 +100,8 @@ def _check_not_prevented(repository: Repository) -> None:
         return
     reason = _reason_in(os.path.join(repository.work_tree, ".noannex"))
     if reason is not None:
+        from annexshell.cli.errors import InitializationPrevented
+
         raise InitializationPrevented(
             path=repository.path, detail=printable(reason) or "it gives no reason"
         )

@@ -1,12 +1,11 @@
-"""What only the commands on single keys can refuse or fail at (spec 01 §1.8).
+"""What only the commands themselves can refuse or fail at (spec 01 §1.8, §2).
 
-The rules are those of `annexshell.errors`; a session that never runs one of these commands
-does not load their texts.
+The rules are those of `annexshell.errors`.
 """
 
 from __future__ import annotations
 
-from annexshell.errors import ShellError
+from annexshell.errors import Mendable, ShellError
 
 
 class ForceNeeded(ShellError):
@@ -57,3 +56,25 @@ class GcryptMismatch(ShellError):
 
 class GcryptNotBare(ShellError):
     text = "cannot use gcrypt in a non-bare repository ({path}): make one with --bare"
+
+
+class MissingClientUUID(ShellError):
+    text = "missing UUID parameter (p2pstdio): the client must say who it is"
+
+
+class CannotProxy(ShellError):
+    text = "Cannot proxy {command} command."
+
+
+class InitializationPrevented(ShellError):
+    text = (
+        "Initialization prevented by .noannex file ({path}): {detail};"
+        " remove the file to override. Not initialized."
+    )
+
+
+class UUIDLost(Mendable):
+    text = (
+        "annex.uuid is missing but the repository was initialized before ({path}):"
+        " restore annex.uuid in its git config; a new one would orphan its content"
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from annexshell.errors import CannotProxy, UUIDMissing
+from annexshell.errors import UUIDMissing
 from annexshell.model.ids import UUID
 from annexshell.repository.open import Repository
 from annexshell.repository.supported import gcrypt_uuid
@@ -22,7 +22,7 @@ def foreign_uuid(repository: Repository, expected: str | None) -> UUID | None:
         return None if asked == repository.uuid else asked
     if asked and asked == gcrypt_uuid(repository):
         return None
-    raise UUIDMissing(expected=asked)
+    raise UUIDMissing(expected=asked, path=repository.path)
 
 
 def require_own_uuid(
@@ -36,6 +36,7 @@ def require_own_uuid(
     asked = foreign_uuid(repository, expected)
     if asked is not None:
         # Rare, and all of proxying has to be known to tell which of the two it is.
+        from annexshell.cli.errors import CannotProxy
         from annexshell.repository.branch import Branch
         from annexshell.serve.proxied import remote_for
 

@@ -7,7 +7,7 @@ import os
 from annexshell.cli.commands import Invocation
 from annexshell.cli.identity import foreign_uuid
 from annexshell.cli.output import write_all
-from annexshell.errors import BadClientUUID, MissingClientUUID
+from annexshell.errors import BadClientUUID
 from annexshell.model.ids import UUID, is_safe_uuid
 from annexshell.repository.open import open_repository
 from annexshell.repository.supported import require_served
@@ -35,6 +35,8 @@ def session_request(invocation: Invocation) -> SessionRequest:
     parameters, surroundings = invocation.parameters, invocation.surroundings
     repository = open_repository(invocation.path)
     if len(parameters.positional) != 1:
+        from annexshell.cli.errors import MissingClientUUID
+
         raise MissingClientUUID()
     client = os.fsencode(parameters.positional[0])
     asked = foreign_uuid(repository, parameters.uuid)

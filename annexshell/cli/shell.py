@@ -24,44 +24,89 @@ from annexshell.errors import (
     AccessFailed,
     AnnexshellError,
     BadParameters,
+    Mendable,
     NoSuchRepository,
+    NotGitCommand,
     RepositoryBusy,
     UnknownOption,
 )
 from annexshell.policy.directory import confine
 from annexshell.repository.open import resolve, without_git
 
-_FOR_GOOD = frozenset(
+_REFUSED_BY_THE_DISK = frozenset(
     (errno.EACCES, errno.EPERM, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOTDIR)
 )
-"""Trying again is of no use; everything else may pass (spec 01 §2)."""
+"""Somebody has to mend these; everything else may pass by itself."""
+
+_NOTHING_ASKED = (
+    "no command was given: this account serves git and git-annex only; use it as a remote,"
+    " with git clone and its ssh url"
+)
 
 
 def main() -> int:
     """The console entry point; the result is the exit status (spec 01 §1, §2)."""
     complete_stdio()
     surroundings = take_surroundings(os.environ)
+    asked: Builtin | PassThrough | None = None
     try:
         asked = understand(sys.argv[1:], COMMANDS)
-        if isinstance(asked, PassThrough):
-            from annexshell.cli.gitshell import pass_through, run_git
-
-            home = surroundings.home
-            return pass_through(
-                asked.words, surroundings, lambda service: run_git(service, home)
-            )
-        return _builtin(asked, surroundings)
+        if isinstance(asked, Builtin):
+            return _builtin(asked, surroundings)
+        return _passed_through(asked, surroundings)
     except AnnexshellError as error:
-        complain(error)
-        return error.exit_code
+        return _end(error, asked)
     except BrokenPipeError:
         return 1  # the client is gone; there is nobody to tell
     except OSError as error:
-        failure = _told(error)
-        complain(failure)
-        return failure.exit_code
+        return _end(_told(error), asked)
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        # A mistake of ours. No client is to give its remote up for that.
+        from annexshell.serve.request import InternalError
+
+        return _end(InternalError(kind=type(error).__name__, detail=error), asked)
+
+
+def _passed_through(asked: PassThrough, surroundings: Surroundings) -> int:
+    from annexshell.cli.gitshell import pass_through, run_git
+
+    try:
+        return pass_through(
+            asked.words,
+            surroundings,
+            lambda service: run_git(service, surroundings.home),
+        )
+    except NotGitCommand:
+        if "".join(asked.words).strip():
+            raise
+        # What a forced command makes of an ssh session without a command.
+        raise BadParameters(detail=_NOTHING_ASKED) from None
+
+
+def _end(error: AnnexshellError, asked: Builtin | PassThrough | None) -> int:
+    """Tell the person at the client; the exit status.
+
+    Clients show nothing of what configlist says on stderr. But where they ask to have the
+    repository initialised, a line on stdout without annex.uuid is shown, and asked for
+    again the next time (spec 01 §2).
+    """
+    if error.exit_code == Mendable.exit_code and _initialises(asked):
+        write_all(1, _line(error))
+        return 0
+    complain(error)
+    return error.exit_code
+
+
+def _initialises(asked: Builtin | PassThrough | None) -> bool:
+    if not isinstance(asked, Builtin) or asked.command != "configlist":
+        return False
+    try:
+        parameters = parse_parameters(asked.command, asked.words)
+    except (BadParameters, UnknownOption):
+        return False
+    return parameters.field("autoinit") == "1"
 
 
 def complete_stdio() -> None:
@@ -78,15 +123,21 @@ def complete_stdio() -> None:
 
 def complain(error: AnnexshellError) -> None:
     """One line on stderr for the person at the client, with the usage if that helps."""
-    text = f"annexshell: {error}\n"
+    text = _line(error)
     if isinstance(error, (BadParameters, UnknownOption)):
-        text += "\n" + usage()
-    write_all(2, text.encode("utf-8", "backslashreplace"))
+        text += b"\n" + usage().encode()
+    write_all(2, text)
+
+
+def _line(error: AnnexshellError) -> bytes:
+    return f"annexshell: {error}\n".encode("utf-8", "backslashreplace")
 
 
 def _told(error: OSError) -> AnnexshellError:
-    kind = AccessFailed if error.errno in _FOR_GOOD else RepositoryBusy
-    return kind(where=error.filename or "-", detail=error.strerror)
+    from annexshell.repository.remedies import explained
+
+    kind = AccessFailed if error.errno in _REFUSED_BY_THE_DISK else RepositoryBusy
+    return kind(where=error.filename or "-", detail=explained(error))
 
 
 def _builtin(asked: Builtin, surroundings: Surroundings) -> int:

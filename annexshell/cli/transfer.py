@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial
 
@@ -13,7 +14,9 @@ from annexshell.cli.errors import (
     VerificationFailed,
 )
 from annexshell.cli.keys import LocationLog, only_key, open_here, remote_uuid
+from annexshell.cli.output import tell
 from annexshell.cli.rsync import receiver_words, run_rsync, sender_words
+from annexshell.errors import RequestError
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
@@ -33,7 +36,16 @@ def sendkey(invocation: Invocation) -> int:
     key = only_key(invocation)
     if key is None:
         return 0
-    _send(invocation, Content(repository), key)
+    return _told(lambda: _send(invocation, Content(repository), key))
+
+
+def _told(transfer: Callable[[], object]) -> int:
+    """0, or 1 with the reason on stderr: nothing but 0 is looked at (spec 02 §15)."""
+    try:
+        transfer()
+    except RequestError as error:
+        tell(error)
+        return 1
     return 0
 
 
@@ -59,16 +71,14 @@ def recvkey(invocation: Invocation) -> int:
     """Receive one key's content, verify, store and record it; 0 only then.
 
     Content that is present already is received all the same, and thrown away once it is
-    verified. Raises VerificationFailed, RsyncFailed, RsyncNotRun, ShellError, and
-    RequestError as `begin_intake` and `Intake.finish` do.
+    verified. Raises VerificationFailed, RsyncFailed, RsyncNotRun, and ShellError.
     """
     repository = open_here(invocation)
     key = only_key(invocation)
     if key is None:
         return 0
     log = LocationLog(invocation, repository)
-    _receive(invocation, Content(repository), key, log)
-    return 0
+    return _told(lambda: _receive(invocation, Content(repository), key, log))
 
 
 def _receive(

@@ -35,6 +35,7 @@ from annexshell.repository.intake import Intake
 from annexshell.repository.locking import SharedLock
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
+from annexshell.repository.remedies import explained
 from annexshell.repository.retention import RETAIN_NS
 from annexshell.repository.timeouts import stall_timeout
 from annexshell.store import AlreadyHave, HeldLock, Outcome
@@ -76,7 +77,10 @@ class LocalStore:
         """
         try:
             found = self._content.annex.refresh().repository.uuid
-        except (OSError, ShellError) as error:
+        except OSError as error:
+            detail = explained(error)
+            raise RepositoryReplaced(where=self._path, detail=detail) from error
+        except ShellError as error:
             raise RepositoryReplaced(where=self._path, detail=error) from error
         if found != self.uuid:
             detail = "another repository is there now"

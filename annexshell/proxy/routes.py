@@ -35,8 +35,10 @@ class Published:
     descriptions: dict[UUID, bytes]
 
 
-def route(config: GitConfig, gateway: UUID, asked: UUID, published: Published) -> str:
-    """The name of the remote to proxy to.
+def route(
+    config: GitConfig, gateway: UUID, asked: UUID, published: Published, path: str
+) -> str:
+    """The name of the remote to proxy to; ``path`` is the gateway's, to be told.
 
     Raises UUIDMismatch, NotConfiguredToProxy, CannotServeCluster.
     """
@@ -48,14 +50,14 @@ def route(config: GitConfig, gateway: UUID, asked: UUID, published: Published) -
         for remote in _candidates(config, asked):
             if os.fsencode(remote) in names and _is_allowed(config, remote):
                 return remote
-    raise _refusal(gateway, asked, published)
+    raise _refusal(gateway, asked, published, path)
 
 
-def _refusal(gateway: UUID, asked: UUID, published: Published) -> ShellError:
+def _refusal(gateway: UUID, asked: UUID, published: Published, path: str) -> ShellError:
     description = published.descriptions.get(asked)
     if published.entries is not None and description:
         return NotConfiguredToProxy(description=description)
-    return UUIDMismatch(expected=asked, found=gateway)
+    return UUIDMismatch(expected=asked, found=gateway, path=path)
 
 
 def _candidates(config: GitConfig, asked: UUID) -> Iterable[str]:

@@ -29,8 +29,10 @@ from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Role, State
+from annexshell.remotes.endings import ending, unwelcome
 from annexshell.remotes.limits import NodeLimits
 from annexshell.remotes.peer_intake import PeerIntake, outcome_of
+from annexshell.repository.remedies import explained
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
@@ -118,7 +120,14 @@ class PeerStore:
         except trio.TooSlowError as error:
             detail = f"no answer within {limit:g} seconds"
             raise PeerUnreachable(name=self.name, detail=detail) from error
-        except (OSError, AnnexshellError) as error:
+        except OSError as error:
+            detail = explained(error)
+            if error.filename:
+                detail = f"{error.filename}: {detail}"
+            raise PeerUnreachable(name=self.name, detail=detail) from error
+        except PeerUnreachable:
+            raise
+        except AnnexshellError as error:
             raise PeerUnreachable(name=self.name, detail=error) from error
 
     async def _greeted(self, link: Link) -> Channel:
@@ -126,15 +135,23 @@ class PeerStore:
         link.stall = self._limits.payload
         try:
             await self._negotiate(channel)
+        except LinkClosed as error:
+            await link.aclose()
+            detail = ending(link.exit_code) or error
+            raise PeerUnreachable(name=self.name, detail=detail) from error
         except BaseException:
             await link.aclose()
             raise
         return channel
 
     async def _negotiate(self, channel: Channel) -> None:
-        greeting = await channel.receive()
-        if greeting != m.AuthSuccess(self.uuid):
-            raise PeerFailed(name=self.name, detail="it is another repository now")
+        try:
+            greeting: object = await channel.receive()
+        except ProtocolError as error:
+            greeting = error
+        wrong = unwelcome(greeting, self.uuid)
+        if wrong:
+            raise PeerUnreachable(name=self.name, detail=wrong)
         if self.newest == 0:
             return
         channel.say(m.Version(self.newest))

@@ -18,6 +18,7 @@ from annexshell.repository.hooks import Hooks
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
 from annexshell.repository.paths import AnnexPaths
+from annexshell.repository.remedies import explained
 
 _SEPARATE_LOCKS = 10
 _SUPPORTED = ("8", "9", "10")
@@ -114,7 +115,7 @@ def failed(action: str, where: str, error: OSError) -> StorageFailed:
     return StorageFailed(
         action=action,
         where=error.filename or where,
-        detail=error.strerror or error,
+        detail=explained(error),
     )
 
 

@@ -120,7 +120,11 @@ def holder_of(path: str, *, exclusive_only: bool = False) -> str | None:
     kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
     if kind == fcntl.F_UNLCK:
         return None
-    return f"process {pid}" if pid > 0 else "another session"
+    if pid <= 0:
+        return "another session"
+    from annexshell.repository.processes import described  # only for somebody to read
+
+    return described(pid)
 
 
 def _request(exclusive: bool) -> bytes:

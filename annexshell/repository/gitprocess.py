@@ -38,7 +38,11 @@ MISLEADING = frozenset(
 
 
 class GitFailed(Exception):
-    """git could not be run or failed; the text is its complaint."""
+    """git could not be run or failed; the text is its complaint, as one line."""
+
+
+class GitNotRun(GitFailed):
+    """There is no git to run."""
 
 
 def misleads(name: str) -> bool:
@@ -70,13 +74,14 @@ def git_output(git_dir: str, *words: str) -> bytes:
     except OSError as error:
         os.close(out)
         os.close(err)
-        raise GitFailed(f"git cannot be run: {error.strerror}") from error
+        raise GitNotRun(f"git cannot be run: {error.strerror}") from error
     finally:
         os.close(out_child)
         os.close(err_child)
     text, complaint = _drain(out, err)
     if os.waitpid(pid, 0)[1] != 0:
-        raise GitFailed(complaint.decode("utf-8", "backslashreplace").strip())
+        lines = complaint.decode("utf-8", "backslashreplace").splitlines()
+        raise GitFailed("; ".join(line.strip() for line in lines if line.strip()))
     return text
 
 

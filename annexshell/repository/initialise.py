@@ -32,6 +32,7 @@ from annexshell.repository.identity import check_wanted
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
 from annexshell.repository.probing import Abilities, probe
+from annexshell.repository.remedies import explained
 
 VERSION = b"10"
 _PENDING = "annexshell-init"
@@ -71,7 +72,7 @@ def initialise(
     except AnnexshellError as error:
         raise InitializationFailed(path=repository.path, detail=error) from error
     except OSError as error:
-        detail = f"{error.filename or ''}: {error.strerror}"
+        detail = f"{error.filename or 'git config'}: {explained(error)}"
         raise InitializationFailed(path=repository.path, detail=detail) from error
 
 

@@ -23,6 +23,7 @@ from annexshell.repository.durable import sync_directory
 from annexshell.repository.filelock import FileLock, wait_lock
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
+from annexshell.repository.remedies import explained
 from annexshell.repository.trees import is_safe_path
 
 LOCK_TIMEOUT = 30.0
@@ -233,4 +234,4 @@ class Journal:
         try:
             yield
         except OSError as error:
-            raise JournalFailed(where=path, detail=error.strerror) from error
+            raise JournalFailed(where=path, detail=explained(error)) from error

@@ -19,7 +19,7 @@ from annexshell.errors import (
 from annexshell.model.ids import UUID
 from annexshell.model.record import NamedTuple
 from annexshell.repository.config import GitConfig, read_config
-from annexshell.repository.gitprocess import GitFailed, git_output
+from annexshell.repository.gitprocess import GitFailed, GitNotRun, git_output
 
 _OWN_PARTS = frozenset(("modules", "worktrees"))
 """Where git itself keeps other git directories in one; no push can write there."""
@@ -87,7 +87,9 @@ def resolve(argument: str, home: str) -> str:
         real = os.path.realpath(path + ".git")
         if os.path.isdir(real):
             return real
-    raise NoSuchRepository(path=path)
+    from annexshell.repository.missing import why_missing
+
+    raise why_missing(path.rstrip("/") or "/")
 
 
 def without_git(path: str) -> str:
@@ -106,7 +108,8 @@ def open_repository(path: str) -> Repository:
 
     A git directory away from its work tree, named by its own path, is one of a work tree
     that is not known, unless core.worktree leads there: it is not bare all the same.
-    Raises NotARepository (also for a directory inside a repository) and ConfigUnreadable.
+    Raises NotARepository (also for a directory inside a repository), AccessFailed,
+    ConfigUnreadable and GitMissing.
     """
     git_dir = find_git_dir(path)
     config = _config_of(path, git_dir)
@@ -118,7 +121,7 @@ def open_repository(path: str) -> Repository:
 def find_git_dir(path: str) -> str:
     """The real path of the git directory of the repository whose top is ``path``.
 
-    Raises NotARepository, also where ``path`` is not a real path any more: a push can
+    Raises AccessFailed, and NotARepository, also where ``path`` is not a real path any more: a push can
     put a symlink in place of a directory of a work tree after it was checked.
     """
     inside = os.path.join(path, ".git")
@@ -128,8 +131,12 @@ def find_git_dir(path: str) -> str:
         found = os.path.realpath(inside)
     else:
         found = path
-    if not _is_git_dir(found) or os.path.realpath(path) != path:
+    if os.path.realpath(path) != path:
         raise NotARepository(path=path)
+    if not _is_git_dir(found):
+        from annexshell.repository.missing import why_no_repository
+
+        raise why_no_repository(path)
     if found == path:
         _refuse_planted(path)
     return found
@@ -221,6 +228,11 @@ def _config_of(path: str, git_dir: str) -> GitConfig:
             # Of a format that git does not know it leaves out the config, without a word.
             git_output(git_dir, "rev-parse", "--git-dir")
         return config
+    except GitNotRun as error:
+        from annexshell.repository.missing import GitMissing
+        from annexshell.repository.remedies import account
+
+        raise GitMissing(path=path, detail=error, account=account()) from error
     except GitFailed as error:
         raise ConfigUnreadable(
             host=os.uname().nodename, path=path, detail=error

@@ -12,7 +12,7 @@ import stat
 
 from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
-from annexshell.repository.annex import Annex, unlink_quietly
+from annexshell.repository.annex import Annex, storage, unlink_quietly
 from annexshell.repository.objects import CHUNK
 
 _OPEN = (
@@ -89,7 +89,9 @@ class Partial:
         )
 
     def size(self) -> int:
-        return os.fstat(self.fd).st_size
+        """Bytes in the file. Raises StorageFailed."""
+        with storage("reading the temporary file", self.path):
+            return os.fstat(self.fd).st_size
 
     def restart(self) -> None:
         """Throw the bytes away; the work area of a downloader goes with them."""
@@ -164,7 +166,7 @@ class Partial:
         try:
             if self.fd >= 0 and self.size() == 0 and self.named(self.path):
                 self.discard()
-        except OSError:
+        except (OSError, StorageFailed):
             return
 
     def close(self) -> None:

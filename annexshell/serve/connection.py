@@ -23,6 +23,16 @@ log = logging.getLogger("annexshell.serve")
 REST = 1.0
 """Seconds of silence after which what was changed is committed (spec 03 §12.3)."""
 CHANGING = (m.Put, m.Remove, m.RemoveBefore)
+SHOWN = (m.CheckPresent, m.Remove, m.RemoveBefore)
+"""Requests whose ERROR is shown by clients,"""
+SHOWS_ERRORS = 4
+"""from this version of the protocol on, for all we know."""
+
+
+class Unanswerable(LinkError):
+    """Clients older than version 4 take ERROR for absence, and record that."""
+
+    text = "{detail} (the client is too old to be told so and to go on)"
 
 
 async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> int:
@@ -64,9 +74,26 @@ async def _rest(session: Session) -> None:
 async def _one_request(session: Session) -> None:
     try:
         request = await session.channel.receive()
-        with session.begin(request):
-            session.refuse(request)
-            session.changed |= isinstance(request, CHANGING)
-            await ANSWERS[type(request)](session, request)
-    except (RequestError, Malformed, OutOfTurn) as error:
+        try:
+            with session.begin(request):
+                session.refuse(request)
+                session.changed |= isinstance(request, CHANGING)
+                await ANSWERS[type(request)](session, request)
+        except RequestError as error:
+            _tell(session, request, error)
+            session.complain(error)
+    except (Malformed, OutOfTurn) as error:
         session.complain(error)
+
+
+def _tell(session: Session, request: m.Message, error: RequestError) -> None:
+    """Have the person at the client read the reason, once (spec 01 §13.1).
+
+    Of ERROR, clients show the text to some requests only, and old ones to none: what they
+    do not show is said on stderr. Raises Unanswerable where ERROR would be misread.
+    """
+    told = session.channel.version >= SHOWS_ERRORS
+    if not told and isinstance(request, m.CheckPresent):
+        raise Unanswerable(detail=error)
+    if not told or not isinstance(request, SHOWN):
+        log.warning("%s", error)

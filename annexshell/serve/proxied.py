@@ -20,6 +20,7 @@ from annexshell.remotes.peer import PeerStore
 from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import Repository, locate, open_repository
+from annexshell.repository.remedies import explained
 from annexshell.repository.supported import require_served
 from annexshell.repository.timeouts import node_timeout
 from annexshell.serve.stores import Served
@@ -54,7 +55,7 @@ def remote_for(gateway: Repository, asked: UUID, branch: Branch) -> str:
         frozenset((e.uuid, e.name) for e in branch.proxied_by(gateway.uuid)) or None,
         branch.descriptions(),
     )
-    return route(gateway.config, gateway.uuid, asked, published)
+    return route(gateway.config, gateway.uuid, asked, published, gateway.path)
 
 
 def _by_path(
@@ -93,7 +94,11 @@ def _open_node(
             return LocalStore(repository, gateway.uuid, clock)
     except ShellError as error:
         raise PeerUnreachable(name=name, detail=error) from error
-    raise PeerUnreachable(name=name, detail="another repository is there now")
+    except OSError as error:
+        detail = f"{error.filename or path}: {explained(error)}"
+        raise PeerUnreachable(name=name, detail=detail) from error
+    detail = f"another repository is at {repository.path} now"
+    raise PeerUnreachable(name=name, detail=detail)
 
 
 @attrs.frozen

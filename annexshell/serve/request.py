@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from annexshell.errors import Mendable
 from annexshell.model.ids import UUID
 from annexshell.model.record import NamedTuple
 from annexshell.policy.restrictions import Restrictions
 from annexshell.repository.open import Repository
+
+
+class InternalError(Mendable):
+    """A mistake of ours; nothing that the client or the disk does may end here."""
+
+    text = "internal error ({kind}): {detail}; please report it with what you did"
 
 
 class SessionRequest(NamedTuple):

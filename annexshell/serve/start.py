@@ -19,7 +19,7 @@ from annexshell.repository.timeouts import idle_timeout, stall_timeout
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
 from annexshell.serve.debugging import begin_logging
-from annexshell.serve.request import SessionRequest
+from annexshell.serve.request import InternalError, SessionRequest
 from annexshell.serve.services import git_service
 from annexshell.serve.stores import Served, local
 from annexshell.serve.watching import Watching
@@ -50,14 +50,16 @@ def serve(request: SessionRequest) -> int:
         return trio.run(_session, request, served, link, uuid)
     except Exception as error:
         # A mistake of ours; the person at the client can do nothing with a traceback.
-        log.critical("internal error: %s", _leaf(error), exc_info=request.debug)
-        return 1
+        leaf = _leaf(error)
+        mistake = InternalError(kind=type(leaf).__name__, detail=leaf)
+        log.critical("%s", mistake, exc_info=request.debug)
+        return mistake.exit_code
 
 
-def _leaf(error: BaseException) -> str:
+def _leaf(error: BaseException) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
-    return f"{type(error).__name__}: {error}"
+    return error
 
 
 def _store_for(request: SessionRequest, clock: Clock | None) -> Served:

@@ -20,6 +20,10 @@ class ChildLink(Link):
         super().__init__(reading, writing, name)
         self.process = process
 
+    @property
+    def exit_code(self) -> int | None:
+        return self.process.returncode
+
     async def aclose(self) -> None:
         """Close the child's input, give it time to end, tell it to, then kill it.
 

@@ -173,6 +173,11 @@ class Link:
             os.set_blocking(fd, self._found.pop(fd))
             os.close(fd)
 
+    @property
+    def exit_code(self) -> int | None:
+        """How the other end ended, where it is our child; known once we are closed."""
+        return None
+
     async def aclose(self) -> None:
         """Close, and wait for whoever is at the other end, as far as it is ours."""
         self.close()

@@ -94,7 +94,6 @@ def test_another_uuid_is_left_to_the_server_without_a_greeting(home: Path) -> No
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"annex.uuid": None}, b"Not a git-annex or gcrypt repository."),
         ({"annex.version": None}, b"annex.version (not set) is not supported"),
         ({"annex.version": "7"}, b"annex.version 7 is not supported"),
         ({"annex.version": "11"}, b"annex.version 11 is not supported"),
@@ -109,8 +108,15 @@ def test_what_cannot_be_served_safely_is_not_greeted(
         change = ["--unset", name] if value is None else [name, value]
         git("-C", home / "r.git", "config", *change)
     done = session(home, f"'{CLIENT}'")
-    assert (done.returncode, done.stdout) == (1, b"")
+    assert (done.returncode, done.stdout) == (255, b"")
     assert said in done.stderr
+
+
+def test_what_is_no_annex_is_not_greeted(home: Path) -> None:
+    git("-C", home / "r.git", "config", "--unset", "annex.uuid")
+    done = session(home, f"'{CLIENT}'")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"Not a git-annex or gcrypt repository." in done.stderr
 
 
 def test_an_uninitialised_repository_with_a_uuid_asked_for(home: Path) -> None:
@@ -131,5 +137,5 @@ def test_a_client_uuid_that_could_be_a_path_is_refused(home: Path, client: str) 
 def test_a_directory_without_a_repository(home: Path) -> None:
     (home / "plain").mkdir()
     done = run_shell("p2pstdio", "plain", CLIENT, env=environment(home), start=FAKE)
-    assert (done.returncode, done.stdout) == (1, b"")
+    assert (done.returncode, done.stdout) == (255, b"")
     assert b"not a git repository" in done.stderr

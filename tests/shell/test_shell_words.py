@@ -51,7 +51,7 @@ def test_configlist_answers(home: Path, words: str) -> None:
     ("command", "said"),
     [
         ("true", b"not a command this account may run: true"),
-        ("", b"not a command this account may run"),
+        ("", b"this account serves git and git-annex only"),
         ("foo", b"foo"),
         ("scp -t /", b"scp -t /"),
         ("git-annex-shell configlist", b"bad parameters"),
@@ -59,9 +59,7 @@ def test_configlist_answers(home: Path, words: str) -> None:
         ("git-annex-shell configlist none --bogus", b"Invalid option `--bogus'"),
         ("git-annex-shell configlist r --uuid", b"--uuid expects an argument"),
         ("git-annex-shell configlist r stray", b"takes no parameters"),
-        ("git-annex-shell configlist none stray", b"no such directory"),
         ("git-annex-shell configlist  r", b"takes no parameters"),
-        ("git-annex-shell configlist none", b"no such directory"),
         ("git-annex-shell p2pstdio r", b"missing UUID parameter"),
         ("git-annex-shell p2pstdio r a b", b"missing UUID parameter"),
         ("git-annex-shell p2pstdio r ../x", b"not a repository uuid: ../x"),
@@ -86,6 +84,24 @@ def test_refusals_exit_with_1_and_say_why(
     assert b"Traceback" not in done.stderr
 
 
+def test_what_is_mended_at_the_server_exits_with_255(home: Path) -> None:
+    """Any other status of configlist makes clients ignore the remote for good."""
+    for words in ("configlist none", "configlist none stray", f"p2pstdio none {OTHER}"):
+        command = "git-annex-shell " + words
+        done = run_shell("-c", command, env=environment(home))
+        assert (done.returncode, done.stdout) == (255, b"")
+        assert b"no such directory" in done.stderr
+
+
+def test_a_line_that_clients_show_where_they_would_initialise(home: Path) -> None:
+    """They show nothing of stderr; what is no answer on stdout they do show."""
+    command = "git-annex-shell 'configlist' 'none' '--' 'autoinit=1' '--'"
+    done = run_shell("-c", command, env=environment(home))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"annexshell: no such directory")
+    assert done.stdout.count(b"\n") == 1
+
+
 def make_plain(home: Path) -> None:
     """So that the empty directory argument, which means home, is a repository."""
     make_annex(home, bare=False)
@@ -108,14 +124,12 @@ def test_help_needs_no_repository(home: Path) -> None:
 
 def test_nothing_for_a_directory_without_a_repository(home: Path) -> None:
     (home / "plain").mkdir()
-    for fields in ("", " -- autoinit=1 --"):
-        command = "git-annex-shell configlist plain" + fields
-        done = run_shell("-c", command, env=environment(home))
-        assert (done.returncode, done.stdout) == (0, EMPTY)
-        assert b"not a git repository" in done.stderr
-    for words in (["stray"], ["--uuid", UUID_HERE]):
+    done = run_shell("configlist", "plain", env=environment(home))
+    assert (done.returncode, done.stdout) == (0, EMPTY)
+    assert b"not a git repository" in done.stderr
+    for words, status in ((["stray"], 1), (["--uuid", UUID_HERE], 255)):
         done = run_shell("configlist", "plain", *words, env=environment(home))
-        assert (done.returncode, done.stdout) == (1, b"")
+        assert (done.returncode, done.stdout) == (status, b"")
 
 
 def test_a_subdirectory_does_not_answer_for_its_repository(home: Path) -> None:
@@ -161,8 +175,9 @@ def test_a_gcrypt_repository_is_told_and_not_initialised(home: Path) -> None:
 def test_a_config_that_git_cannot_read(home: Path) -> None:
     (home / "r.git" / "config").write_text("[broken\n")
     done = run_shell("configlist", "r", env=environment(home))
-    assert (done.returncode, done.stdout) == (1, b"")
+    assert (done.returncode, done.stdout) == (255, b"")
     assert b"failed to read git config of git repository in" in done.stderr
+    assert b"bad config line 1 in file" in done.stderr
 
 
 def test_nothing_of_the_client_reaches_a_shell(home: Path) -> None:
@@ -186,7 +201,7 @@ def test_names_that_are_no_text_in_any_locale(home: Path) -> None:
         env = {**environment(home), "LC_ALL": locale}
         assert run_shell("-c", command, env=env).stdout == ANSWER
         gone = run_shell("-c", command.replace(b"caf", b"gone"), env=env)
-        assert gone.returncode == 1
+        assert gone.returncode == 255
         assert b"no such directory" in gone.stderr
 
 
@@ -207,8 +222,26 @@ def test_what_may_pass_is_told_apart_from_what_will_not(home: Path) -> None:
         "c.open_repository = fail\n"
         "from annexshell.cli.shell import main; sys.exit(main())"
     )
-    for name, status in (("EIO", 255), ("EMFILE", 255), ("ESTALE", 255), ("EACCES", 1)):
+    for name, said in (
+        ("EIO", b"not reachable now"),
+        ("EMFILE", b"overloaded"),
+        ("ESTALE", b"mount its file system again"),
+        ("EACCES", b"check owner and modes"),
+    ):
         env = environment(home, CODE=name)
         done = run_shell("configlist", "r", env=env, start=start)
-        assert (done.returncode, done.stdout) == (status, b"")
-        assert b"told" in done.stderr
+        assert (done.returncode, done.stdout) == (255, b"")
+        assert b"told" in done.stderr and said in done.stderr
+
+
+def test_a_mistake_of_ours_does_not_make_clients_ignore_the_remote(home: Path) -> None:
+    start = (
+        "import annexshell.cli.configlist as c, sys\n"
+        "def fail(path): raise ZeroDivisionError('by zero')\n"
+        "c.open_repository = fail\n"
+        "from annexshell.cli.shell import main; sys.exit(main())"
+    )
+    done = run_shell("configlist", "r", env=environment(home), start=start)
+    assert (done.returncode, done.stdout) == (255, b"")
+    assert b"internal error (ZeroDivisionError): by zero" in done.stderr
+    assert b"Traceback" not in done.stderr

@@ -458,11 +458,42 @@ def test_a_refused_put_leaves_the_connection_to_the_next_file() -> None:
         >> PUT f {K}
         << ERROR w failed (/x): full
         >> ERROR expected PUT_FROM or ALREADY_HAVE
-        >> CHECKPRESENT {K}
+        >> REMOVE {K}
         << ERROR w failed (/x): full
         """,
         store,
     )
+
+
+@pytest.mark.parametrize("version", [0, 1, 2, 3])
+def test_a_client_that_takes_error_for_absence_is_not_told_error(version: int) -> None:
+    """git-annex before 10.20240701 would record the content as missing."""
+    store = MemoryStore(refusal=StorageFailed(action="w", where="/x", detail="broken"))
+    asks = f">> VERSION {version}\n<< VERSION {version}" if version else ""
+    run(f"<< AUTH-SUCCESS {{U}}\n{asks}\n>> CHECKPRESENT {{K}}\n<< EOF", store)
+
+
+def test_a_client_that_shows_errors_is_told_and_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What it shows of ERROR is not said again on stderr; what it does not show is."""
+    store = MemoryStore(refusal=StorageFailed(action="w", where="/x", detail="broken"))
+    run(
+        """
+        << AUTH-SUCCESS {U}
+        >> VERSION 4
+        << VERSION 4
+        >> CHECKPRESENT {K}
+        << ERROR w failed (/x): broken
+        >> REMOVE {K}
+        << ERROR w failed (/x): broken
+        >> GET 0 f {K}
+        << ERROR w failed (/x): broken
+        """,
+        store,
+    )
+    if _server is _serve:
+        assert caplog.messages == ["w failed (/x): broken"]
 
 
 def test_a_forbidden_request_never_reaches_the_store() -> None:

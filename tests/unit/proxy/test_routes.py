@@ -26,7 +26,7 @@ NODE = ("remote.n1.annex-cluster-node", "other mine")
 
 
 def routed(published: Published, *settings: tuple[str, str], asked: UUID = X) -> str:
-    return route(GitConfig(list(settings)), G, asked, published)
+    return route(GitConfig(list(settings)), G, asked, published, "/srv/gw")
 
 
 def test_both_say_so() -> None:
