@@ -17,7 +17,9 @@ import attrs
 from tests.support.operations import Keyed
 from tests.support.session import Session, SessionHung
 
-NEVER = float("inf")
+WORDS = ("PUT", "PUT", "GET", "LOCKCONTENT", "CHECKPRESENT", "REMOVE", "REMOVE")
+#: How often a locker looks for the content, at most, while others do what they do.
+LOOKS = 2000
 
 
 @attrs.frozen
@@ -112,8 +114,7 @@ class Rival:
     def _one(self, kept: frozenset[str]) -> None:
         server = self.dice.choice(("git-annex", "annexshell"))
         name = self.dice.choice(list(self.keys))
-        words = ["PUT", "PUT", "GET", "LOCKCONTENT", "CHECKPRESENT", "REMOVE", "REMOVE"]
-        word = self.dice.choice(words)
+        word = self.dice.choice(WORDS)
         if word == "REMOVE" and name in kept:
             word = "PUT"
         if self.dice.random() < 0.05 and server in self.sessions:
@@ -183,7 +184,10 @@ class Rival:
         if answer != b"SUCCESS":
             return answer
         granted = time.monotonic()
-        for _ in range(self.dice.randrange(200)):
+        enough = len(self.diary.events) + self.dice.randrange(6)
+        for _ in range(LOOKS):
+            if len(self.diary.events) >= enough:
+                break
             if not self.holds(keyed):
                 self.diary.complain(f"{name} vanished while it was locked")
                 break
