@@ -54,8 +54,19 @@ def _below(top: Path) -> Iterator[tuple[str, Path]]:
 
 
 def objects(repo: Repo) -> State:
-    """Every file and directory of annex/objects, lock files and promises too."""
-    return {name: _entry(path) for name, path in _below(annex_dir(repo) / "objects")}
+    """Every file and directory of annex/objects, lock files and promises too.
+
+    Hash directories are shared by keys: they are part of what lies in them, or empty.
+    """
+    top = annex_dir(repo) / "objects"
+    found: State = {}
+    for name, path in _below(top):
+        entry = _entry(path)
+        above = [folder for folder in path.parents if top in folder.parents]
+        modes = " ".join(f"{stat.S_IMODE(f.stat().st_mode):o}" for f in above)
+        if entry.kind != "directory" or not any(f.is_dir() for f in path.iterdir()):
+            found[name] = (entry, modes)
+    return found
 
 
 def leftovers(repo: Repo) -> State:
@@ -158,7 +169,10 @@ def to_git_annex(repo: Repo) -> dict[str, State]:
 
     def told(*words: str) -> str:
         done = repo.annex(*words, check=False)
-        return f"{done.code}: " + done.all.replace(str(repo.path), "REPO")
+        lines = done.all.replace(str(repo.path), "REPO").splitlines()
+        # Said when there was something in the journal, which is compared by itself.
+        told = [line for line in lines if line != "(recording state in git...)"]
+        return "\n".join([f"ended with {done.code}", *told])
 
     seen: State = {
         "whereis": _whereis(repo),
