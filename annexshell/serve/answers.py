@@ -161,8 +161,9 @@ async def _put(session: Session, request: m.Put) -> None:
             session.noted.entry.offset = intake.offset
             session.reply(m.PutFrom(intake.offset))
             result = await _take_in(session, intake)
-    # Said only now that the store has let go of its locks.
-    if result is not None:
+    # Said only now that the store has let go of its locks; not to a client that left
+    # without a verdict, for whom no answer is due.
+    if result is not None and session.channel.talk.state is not State.UPLOADED:
         session.reply(result)
 
 
