@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from annexshell.logs.clusters import clusters
+from annexshell.logs.equivalent import equivalent_keys
 from annexshell.logs.lines import lines_of
 from annexshell.logs.location import (
     DEAD,
@@ -37,6 +38,7 @@ from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.repository.journal import branch_path, journal_name
 from annexshell.repository.merging import differences_in, transitions
+from tests.support.strategies import keys
 
 CLOCKS = st.integers(min_value=-(10**30), max_value=10**30).map(Clock)
 UUIDS = st.sampled_from([b"u1", b"u2", b"u3"]).map(UUID)
@@ -269,6 +271,16 @@ def test_setting_a_value_changes_no_other(
     assert {f: e.value for f, e in after.items()} == {
         f: e.value for f, e in before.items()
     }
+
+
+@given(st.frozensets(keys(), max_size=4), st.frozensets(keys(), max_size=4))
+def test_equivalent_keys_survive(here: frozenset[Key], gone: frozenset[Key]) -> None:
+    entries = [
+        *(Presence(Clock(0), PRESENT, UUID(key.text)) for key in here),
+        *(Presence(Clock(SECOND), MISSING, UUID(key.text)) for key in gone),
+    ]
+    text = b"".join(entry.line for entry in entries)
+    assert equivalent_keys(text) == {k for k in here - gone if k.backend != b"VURL"}
 
 
 # -- what both sides said survives merging ---------------------------------------------------
