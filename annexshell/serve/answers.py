@@ -167,9 +167,14 @@ async def _put(session: Session, request: m.Put) -> None:
             session.noted.entry.offset = intake.offset
             session.reply(m.PutFrom(intake.offset))
             result = await _take_in(session, intake)
+    if result is None:
+        return
+    if session.channel.talk.state is State.UPLOADED:
+        # The client left without a verdict: no answer is due, but it happened.
+        session.noted.answered(result)
+        return
     # Said only now that the store has let go of its locks.
-    if result is not None:
-        session.reply(result)
+    session.reply(result)
 
 
 async def _take_in(session: Session, intake: Intake) -> m.Message | None:

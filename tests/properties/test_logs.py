@@ -5,19 +5,40 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from annexshell.logs.clusters import clusters
+from annexshell.logs.equivalent import equivalent_keys
+from annexshell.logs.lines import lines_of
 from annexshell.logs.location import (
+    DEAD,
+    MISSING,
     PRESENT,
+    LocationLog,
+    Presence,
+    format_location,
     holders,
     location_path,
+    parse_line,
     parse_location,
     with_presence,
 )
-from annexshell.logs.mapped import Form, format_map, parse_map
-from annexshell.logs.merge import join, union
+from annexshell.logs.mapped import (
+    Entry,
+    Form,
+    descriptions,
+    format_map,
+    parse_map,
+    trust_levels,
+    with_description,
+    with_value,
+)
+from annexshell.logs.merge import complete_lines, join, union
+from annexshell.logs.proxies import Proxied, is_legal_name, proxied_by
 from annexshell.model.clock import SECOND, Clock, bump, format_clock, parse_clock
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.repository.journal import branch_path, journal_name
+from annexshell.repository.merging import differences_in, transitions
+from tests.support.strategies import keys
 
 CLOCKS = st.integers(min_value=-(10**30), max_value=10**30).map(Clock)
 UUIDS = st.sampled_from([b"u1", b"u2", b"u3"]).map(UUID)
@@ -156,3 +177,159 @@ def test_maps_survive_rewriting(content: bytes) -> None:
         assert {f: e.value for f, e in again.items()} == {
             f: e.value for f, e in found.items()
         }
+
+
+# -- what is printed is read -----------------------------------------------------------------
+
+# Between -1 s and 0 the sign is lost in reading.
+READABLE = CLOCKS.filter(lambda clock: not -SECOND < clock < 0)
+FULL_UUIDS = st.uuids().map(lambda uuid: UUID(str(uuid).encode()))
+CLUSTERS = FULL_UUIDS.map(lambda uuid: UUID(b"ac" + uuid[2:14] + b"8" + uuid[15:]))
+WORDS = st.binary(min_size=1, max_size=9).filter(lambda b: not set(b) & set(b" \r\n"))
+VALUES = st.binary(max_size=20).filter(lambda b: not set(b) & set(b"\r\n"))
+STRAYS = VALUES.filter(lambda line: bool(line) and parse_line(line) is None)
+PRESENCES = st.builds(
+    Presence, READABLE, st.sampled_from([PRESENT, MISSING, DEAD]), VALUES.map(UUID)
+)
+
+
+@given(st.lists(PRESENCES, max_size=5), st.frozensets(STRAYS, max_size=3))
+def test_a_location_log_survives(
+    entries: list[Presence], strays: frozenset[bytes]
+) -> None:
+    log = LocationLog({entry.uuid: entry for entry in entries}, strays)
+    assert parse_location(format_location(log)) == log
+
+
+def _readable_back(entry: Entry) -> bool:
+    # A value that ends as a clock does would be read as one.
+    return entry.clock is not None or b"timestamp=" not in entry.value
+
+
+@given(
+    st.lists(st.builds(Entry, WORDS, VALUES, READABLE | st.none()), max_size=5),
+    st.sampled_from(Form),
+)
+def test_a_map_survives(entries: list[Entry], form: Form) -> None:
+    wanted = {entry.field: entry for entry in entries if _readable_back(entry)}
+    if form is Form.NEW:
+        # The new form has no word for "unknown".
+        wanted = {
+            field: entry if entry.clock is not None else entry._replace(clock=Clock(0))
+            for field, entry in wanted.items()
+        }
+    assert parse_map(format_map(wanted.values(), form), form) == wanted
+
+
+@given(
+    st.dictionaries(
+        FULL_UUIDS, st.lists(st.tuples(FULL_UUIDS, WORDS), max_size=4), max_size=3
+    )
+)
+def test_lists_of_proxied_remotes_survive(
+    lists: dict[UUID, list[tuple[UUID, bytes]]],
+) -> None:
+    text = b"".join(
+        b"1s %b %b\n" % (gateway, b" ".join(b"%b:%b" % pair for pair in pairs))
+        for gateway, pairs in lists.items()
+    )
+    assert proxied_by(text) == {
+        gateway: tuple(
+            sorted(Proxied(*pair) for pair in pairs if is_legal_name(pair[1]))
+        )
+        for gateway, pairs in lists.items()
+    }
+
+
+@given(st.dictionaries(CLUSTERS, st.frozensets(FULL_UUIDS, max_size=4), max_size=3))
+def test_clusters_survive(nodes: dict[UUID, frozenset[UUID]]) -> None:
+    text = b"".join(
+        b"1s %b %b\n" % (cluster, b" ".join(sorted(members)))
+        for cluster, members in nodes.items()
+    )
+    assert clusters(text) == nodes
+
+
+@given(FULL_UUIDS, st.binary(max_size=30), READABLE)
+def test_a_description_survives(uuid: UUID, words: bytes, clock: Clock) -> None:
+    text = with_description(b"", uuid, words, clock)
+    assert text is not None
+    shown = words.replace(b"\r", b"").replace(b"\n", b"\\n")
+    assert descriptions(text) == {uuid: shown}
+    assert with_description(text, uuid, words, clock) is None
+
+
+@given(LOGS, st.sampled_from(Form), WORDS, VALUES, READABLE)
+def test_setting_a_value_changes_no_other(
+    log: bytes, form: Form, field: bytes, value: bytes, clock: Clock
+) -> None:
+    before = parse_map(log, form)
+    new = with_value(log, form, field, value, clock)
+    after = parse_map(new if new is not None else log, form)
+    assert after.pop(field).value == value
+    before.pop(field, None)
+    assert {f: e.value for f, e in after.items()} == {
+        f: e.value for f, e in before.items()
+    }
+
+
+@given(st.frozensets(keys(), max_size=4), st.frozensets(keys(), max_size=4))
+def test_equivalent_keys_survive(here: frozenset[Key], gone: frozenset[Key]) -> None:
+    entries = [
+        *(Presence(Clock(0), PRESENT, UUID(key.text)) for key in here),
+        *(Presence(Clock(SECOND), MISSING, UUID(key.text)) for key in gone),
+    ]
+    text = b"".join(entry.line for entry in entries)
+    assert equivalent_keys(text) == {k for k in here - gone if k.backend != b"VURL"}
+
+
+# -- what both sides said survives merging ---------------------------------------------------
+
+
+@given(LOGS, LOGS)
+def test_no_line_that_is_not_understood_is_lost(one: bytes, other: bytes) -> None:
+    both = parse_location(one).strays | parse_location(other).strays
+    assert parse_location(join(one, other, location=True)).strays == both
+    assert set(lines_of(one)) | set(lines_of(other)) == set(lines_of(union(one, other)))
+
+
+DISTINCT = st.lists(
+    st.tuples(UUIDS, st.sampled_from([b"", b"0", b"1", b"X", b"long"])), max_size=8
+)
+
+
+def _versions(entries: list[tuple[UUID, bytes]], cut: int) -> tuple[bytes, bytes]:
+    """Two versions of trust.log, each line with a clock of its own."""
+    lines = [
+        b"%b %b timestamp=%ds\n" % (uuid, value, second)
+        for second, (uuid, value) in enumerate(entries)
+    ]
+    return b"".join(lines[:cut]), b"".join(reversed(lines[max(0, cut - 2) :]))
+
+
+@given(DISTINCT, st.integers(0, 8))
+def test_maps_mean_the_same_however_they_are_merged(
+    entries: list[tuple[UUID, bytes]], cut: int
+) -> None:
+    one, other = _versions(entries, cut)
+    there, back = union(one, other), union(other, one)
+    assert trust_levels(there) == trust_levels(back)
+    for form in Form:
+        assert parse_map(there, form) == parse_map(back, form)
+    known = [(uuid, value) for uuid, value in entries if len(value) <= 1]
+    assert trust_levels(there).keys() == {uuid for uuid, _ in known}
+    for uuid, value in dict(known).items():
+        assert (
+            parse_map(there, Form.OLD, lambda e: len(e.value) <= 1)[uuid].value == value
+        )
+
+
+@given(LOGS, LOGS)
+def test_what_guards_a_merge_does_not_depend_on_order(one: bytes, other: bytes) -> None:
+    assert differences_in(union(one, other)) == differences_in(union(other, one))
+    assert transitions(union(one, other)) == transitions(one) | transitions(other)
+
+
+@given(LOGS, st.binary(max_size=20).filter(lambda b: b"\n" not in b))
+def test_a_broken_off_append_takes_nothing_with_it(log: bytes, rest: bytes) -> None:
+    assert complete_lines(log + rest) == log

@@ -309,3 +309,15 @@ def test_a_log_that_cannot_be_written_changes_nothing(tmp_path: Path) -> None:
     )
     assert run(tmp_path / "none" / "audit.jsonl", script, store) == []
     assert store.contents == {K: CONTENT}
+
+
+def test_what_is_stored_without_a_verdict_is_noted(file: Path) -> None:
+    script = """
+        >> PUT f {K}
+        << PUT-FROM 0
+        >> DATA 11
+        >| hello world
+        >> EOF
+        << EOF
+        """
+    assert run(file, script, MemoryStore()) == ["PUT stored"]

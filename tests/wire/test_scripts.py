@@ -299,6 +299,23 @@ def test_put_without_a_verdict_is_decided_by_the_hash() -> None:
     assert store.contents == {K: CONTENT}
 
 
+def test_a_client_that_leaves_without_a_verdict_is_not_answered() -> None:
+    run(
+        """
+        << AUTH-SUCCESS {U}
+        >> VERSION 4
+        << VERSION 4
+        >> PUT f {K}
+        << PUT-FROM 0
+        >> DATA 11
+        >| hello world
+        >> EOF
+        << EOF
+        """,
+        MemoryStore(),
+    )
+
+
 def test_data_present_needs_version_4() -> None:
     run(
         """
