@@ -225,6 +225,13 @@ class TransferInProgress(RequestError):
     )
 
 
+class PidLockHeld(RequestError):
+    text = (
+        "unable to take transfer lock ({key}): with annex.pidlock one process at a time can,"
+        " now it is {holder}; try again when it is done"
+    )
+
+
 class NotEnoughSpace(RequestError):
     text = (
         "not enough free space, need {missing} more ({where}): free some, or adjust"

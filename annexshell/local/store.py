@@ -141,8 +141,10 @@ class LocalStore:
     def _mend(self, work: Callable[[], object]) -> None:
         """Correct the log. What fails here is the log's trouble, not the content's."""
         try:
-            work()
-        except RequestError as error:
+            with self._content.annex.locks.kept() as ours:
+                if ours:
+                    work()
+        except (RequestError, OSError) as error:
             log.warning("%s", error)
 
     @asynccontextmanager
@@ -176,7 +178,9 @@ class LocalStore:
             # A log that cannot be written is no reason to send it again; a failed sync is.
             noted = partial(self._mend, record)
             if not await in_thread(partial(content.adopt, key, noted)):
-                raise ContentLocked(key=key, detail="it is being removed")
+                holder = content.annex.locks.held_elsewhere()
+                detail = f"held by {holder}" if holder else "it is being removed"
+                raise ContentLocked(key=key, detail=detail)
             yield AlreadyHave()
             return
         with intake:

@@ -10,8 +10,8 @@ import os
 
 from annexshell.repository.config import GitConfig
 from annexshell.repository.ownership import may_run_programs_of
+from annexshell.repository.programs import run_program
 
-_STDERR = 2
 _VARIABLE = "annexshell_path"
 
 
@@ -60,14 +60,12 @@ def _find(git_dir: str, config: GitConfig, name: str, mark: str) -> _Command | N
 def _run(found: _Command | None, path: str) -> None:
     if found is None:
         return
-    import subprocess
-
     command, mark = found
     if mark is None:
         argv = [command, path]
     else:
         argv = ["sh", "-c", *_with_path(command, mark, path)]
-    subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=_STDERR, check=False)
+    run_program(argv)
 
 
 def _with_path(command: str, mark: str, path: str) -> list[str]:

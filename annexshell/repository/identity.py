@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-import subprocess
 
 from annexshell.repository.git import Person
 from annexshell.repository.open import Repository
 from annexshell.repository.ownership import may_run_programs_of
+from annexshell.repository.programs import run_program
 
 log = logging.getLogger(__name__)
 
@@ -64,14 +64,7 @@ def _run(repository: Repository, setting: str, hook: str, *, capture: bool) -> b
     if command is None or not may_run_programs_of(repository.common_dir):
         return b""
     try:
-        done = subprocess.run(
-            command,
-            cwd=repository.path,
-            stdin=subprocess.DEVNULL,
-            # Standard output may be the connection to the client.
-            stdout=subprocess.PIPE if capture else 2,
-            check=False,
-        )
+        done = run_program(command, cwd=repository.path, capture=capture)
     except OSError as error:
         log.warning("%s cannot be run (%s): %s", hook, command[-1], error.strerror)
         return b""

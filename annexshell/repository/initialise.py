@@ -33,7 +33,7 @@ from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.repository.branch import Branch
 from annexshell.repository.config import as_boolean
 from annexshell.repository.configfile import amend_config
-from annexshell.repository.filelock import FileLock, wait_lock
+from annexshell.repository.filelock import FileLock, locks_of
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
 
@@ -100,7 +100,8 @@ def identity_lock(repository: Repository) -> FileLock:
     sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     sharing.make_directories(repository.annex_dir, repository.common_dir)
     try:
-        lock = wait_lock(_pending_file(repository) + ".lck", exclusive=True)
+        path = _pending_file(repository) + ".lck"
+        lock = locks_of(repository).wait_lock(path, exclusive=True)
     except LockTimeout as error:
         raise RepositoryBusy(where=repository.path, detail=error) from error
     sharing.share(lock.path)
@@ -113,8 +114,6 @@ def _check_possible(repository: Repository) -> None:
     hook = os.path.join(repository.common_dir, "hooks", "pre-init-annex")
     if config.get("annex.pre-init-command") or os.access(hook, os.X_OK):
         raise Unsupported(setting="a pre-init-annex hook in autoinit", path=path)
-    if config.boolean("annex.pidlock", False):
-        raise Unsupported(setting="annex.pidlock=true", path=path)
 
 
 def _initialise_locked(

@@ -146,14 +146,20 @@ def test_a_pending_file_that_is_damaged_is_not_believed(tmp_path: Path) -> None:
     assert looks_like_uuid(initialise(opened(path), DESCRIPTION).uuid)
 
 
-@pytest.mark.parametrize("setting", ["annex.pidlock", "annex.pre-init-command"])
-def test_what_needs_the_operator_is_left_to_them(tmp_path: Path, setting: str) -> None:
+def test_what_needs_the_operator_is_left_to_them(tmp_path: Path) -> None:
     path = make(tmp_path / "r", "--bare")
-    git("-C", path, "config", setting, "true")
+    git("-C", path, "config", "annex.pre-init-command", "true")
     with pytest.raises(Unsupported):
         initialise(opened(path), DESCRIPTION)
     assert not opened(path).uuid
     assert not (path / "annex").exists()
+
+
+def test_a_pid_lock_is_taken_and_given_back(tmp_path: Path) -> None:
+    path = make(tmp_path / "r", "--bare")
+    git("-C", path, "config", "annex.pidlock", "true")
+    assert looks_like_uuid(initialise(opened(path), DESCRIPTION).uuid)
+    assert not (path / "annex" / "pidlock").exists()
 
 
 def test_a_private_repository_is_described_nowhere(tmp_path: Path) -> None:

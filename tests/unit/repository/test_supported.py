@@ -42,7 +42,6 @@ def test_other_versions_are_refused(version: str) -> None:
         ([("annex.version", "10")], NotAnAnnex),
         ([("annex.uuid", ""), ("annex.version", "10")], NotAnAnnex),
         ([("core.gcrypt-id", ":id:x")], GcryptNotP2P),
-        ([UUID, ("annex.version", "10"), ("annex.pidlock", "true")], Unsupported),
     ],
 )
 def test_what_is_no_annex_of_ours(
