@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
-from annexshell.repository.dropping import Dropping
+from annexshell.repository.dropping import Dropping, Trash
 from annexshell.repository.intake import Intake, begin_again, begin_intake
 from annexshell.repository.locking import Locking, SharedLock
 from annexshell.repository.objects import Objects, OpenObject
@@ -84,6 +84,9 @@ class Content:
         *,
         prepare: Callable[[], None],
         record: Record,
+        trash: Trash | None = None,
     ) -> bool:
         """See `Dropping.remove`."""
-        return self._dropping.remove(key, before, clock, prepare=prepare, record=record)
+        return self._dropping.remove(
+            key, before, clock, prepare=prepare, record=record, trash=trash
+        )

@@ -1,4 +1,6 @@
-"""The operator's commands around content: freeze, thaw, secure-erase (spec 02 §5.3).
+"""The operator's commands around content: freeze, thaw, secure-erase, annex-content.
+
+Spec 02 §5.3 and §10.
 
 A script in ``hooks/`` takes precedence over the command in git config. None of them can
 fail an operation; what they write goes to stderr, because stdout is the protocol.
@@ -6,12 +8,17 @@ fail an operation; what they write goes to stderr, because stdout is the protoco
 
 from __future__ import annotations
 
+import logging
 import os
 
 from annexshell.repository.config import GitConfig
 from annexshell.repository.ownership import may_run_programs_of
 from annexshell.repository.programs import run_program
 
+log = logging.getLogger(__name__)
+
+CONTENT_LIMIT = 30.0
+"""Seconds that hooks/annex-content may run. A session does not end while it does."""
 _VARIABLE = "annexshell_path"
 
 
@@ -19,6 +26,7 @@ class Hooks:
     """The commands of one repository; looked up once."""
 
     def __init__(self, git_dir: str, config: GitConfig) -> None:
+        self._git_dir = git_dir
         self._freeze = _find(git_dir, config, "freezecontent", "%path")
         self._thaw = _find(git_dir, config, "thawcontent", "%path")
         self._erase = _find(git_dir, config, "secure-erase", "%file")
@@ -42,6 +50,27 @@ class Hooks:
     def erase(self, path: str) -> None:
         """Before a file with content is unlinked."""
         _run(self._erase, path)
+
+    def content_changed(self, directory: str) -> None:
+        """After content was received or dropped, in ``directory`` (spec 02 §10).
+
+        git-annex-shell is documented to run this. One run may stand for many changes.
+        Raises nothing, and kills what runs for more than `CONTENT_LIMIT`.
+        """
+        script = f"{self._git_dir}/hooks/annex-content"
+        if not os.access(script, os.X_OK) or not may_run_programs_of(self._git_dir):
+            return
+        import subprocess
+
+        try:
+            code = run_program(
+                [script], cwd=directory, timeout=CONTENT_LIMIT
+            ).returncode
+        except (OSError, subprocess.TimeoutExpired) as error:
+            log.warning("%s: %s", script, error)
+        else:
+            if code:
+                log.warning("%s failed: exit %d", script, code)
 
 
 _Command = tuple[str, str | None]

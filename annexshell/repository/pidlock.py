@@ -35,6 +35,8 @@ _TEXT = re.compile(
 _LONGEST = 1000
 _TIMEOUT = 300
 """Seconds to wait for the lock (annex.pidlocktimeout)."""
+GRACE = 2.0
+"""Seconds to wait for it where a lock of a thing's own would not be waited for."""
 _OURS = "+annexshell"
 """Follows the host's name where git-annex cannot see our side lock, and would take us for
 dead: another host's lock it leaves alone."""
@@ -229,11 +231,22 @@ class PidLocks(Locks):
         self._timeout = timeout
 
     def try_lock(self, path: str, *, exclusive: bool) -> FileLock | None:
-        with self.kept() as ours:
-            if not ours:
-                return None
+        if not self._take_soon():
+            return None
+        try:
             fd = open_lock_file(path, exclusive=exclusive)
             return self.lock_descriptor(fd, path, exclusive=exclusive)
+        finally:
+            self._lock.give_back()
+
+    def _take_soon(self) -> bool:
+        """A session that just commits what it recorded is no reason to refuse."""
+        deadline = time.monotonic() + GRACE
+        while not self._lock.take():
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE)
+        return True
 
     def lock_descriptor(
         self, fd: int, path: str, *, exclusive: bool
@@ -271,11 +284,15 @@ class PidLocks(Locks):
         self, path: str, *, exclusive: bool, timeout: float | None = None
     ) -> FileLock:
         return wait_for(
-            lambda: self.try_lock(path, exclusive=exclusive),
+            lambda: self._attempt(path, exclusive),
             self._timeout if timeout is None else timeout,
             path,
             self.holder_of,
         )
+
+    def _attempt(self, path: str, exclusive: bool) -> FileLock | None:
+        with self.kept() as ours:
+            return self.try_lock(path, exclusive=exclusive) if ours else None
 
     def holder_of(self, path: str, *, exclusive_only: bool = False) -> str | None:
         with suppress(OSError):

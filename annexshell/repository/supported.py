@@ -11,7 +11,6 @@ import os
 from annexshell.errors import (
     GcryptNotP2P,
     NotAnAnnex,
-    Unsupported,
     UnsupportedVersion,
 )
 from annexshell.model.ids import UUID

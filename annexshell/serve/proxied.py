@@ -21,7 +21,7 @@ from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import Repository, locate, open_repository
 from annexshell.repository.supported import require_served
-from annexshell.serve.stores import Served
+from annexshell.serve.stores import Served, trash_for
 
 NODE_TIMEOUT = 60
 """Seconds that connecting to a node may take (annexshell.node-timeout)."""
@@ -92,7 +92,8 @@ def _open_node(
         repository = open_repository(locate(os.path.join(gateway.path, path), "/"))
         require_served(repository)
         if repository.uuid == asked:
-            return LocalStore(repository, gateway.uuid, clock)
+            trash = trash_for(repository, clock)
+            return LocalStore(repository, gateway.uuid, clock, trash)
     except ShellError as error:
         raise PeerUnreachable(name=name, detail=error) from error
     raise PeerUnreachable(name=name, detail="another repository is there now")

@@ -139,6 +139,8 @@ def test_every_day_work_through_a_pid_locked_repository(
     repo.annex("fsck", "--all")
     me.annex("move", "--from=origin", "file")
     assert not repo.has(key)
-    passed(me.annex("testremote", "--fast", "origin", check=False), 100)
+    tested = me.annex("testremote", "--fast", "origin", check=False)
+    assert tested.code == 0, tested.out + tested.err
+    passed(tested, 100)
     repo.fsck_content()
     assert not pid_lock(repo).exists()

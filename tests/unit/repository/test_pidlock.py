@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from annexshell.errors import ContentLocked, LockTimeout, PidLockHeld
-from annexshell.repository import sidelock
+from annexshell.repository import pidlock, sidelock
 from annexshell.repository.branch import Branch
 from annexshell.repository.content import Content
 from annexshell.repository.filelock import FileLock, Locks, locks_of, try_lock
@@ -45,6 +45,11 @@ held = locks.try_lock(sys.argv[2], exclusive=True)
 print(held is not None, flush=True)
 sys.stdin.read()
 """
+
+
+@pytest.fixture(autouse=True)
+def grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pidlock, "GRACE", 0.0)
 
 
 @pytest.fixture
@@ -262,6 +267,18 @@ def test_a_blocking_request_waits_for_another_process(
             locks.wait_lock(str(tmp_path / "x"), exclusive=True)
         child.stdin.close()
         locks.wait_lock(str(tmp_path / "x"), exclusive=True, timeout=60).close()
+
+
+def test_a_moment_is_waited_for_also_by_others(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sessions commit what they recorded, which takes a moment."""
+    monkeypatch.setattr(pidlock, "GRACE", 60.0)
+    with another_process(repository) as child:
+        assert child.stdin is not None
+        child.stdin.close()
+        lock = locks_of(repository).try_lock(str(tmp_path / "x"), exclusive=True)
+        held(lock).close()
 
 
 def test_the_lock_of_a_killed_process_is_taken_over(
