@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from annexshell.errors import RemovalRefused
@@ -64,10 +65,7 @@ class Dropping:
         absence. With annex.trashbin the content first goes to ``trash``. Work tree files that nobody changed become pointers. Raises ContentLocked,
         RemovalRefused, StorageFailed, LockTimeout, and as the callables do.
         """
-
-        def in_time() -> bool:
-            return before is None or clock() < before
-
+        in_time = partial(_is_before, before, clock)
         if not self._removable(key, self._objects.find(key)):
             return True
         lock = self._locking.lock_exclusive(key)
@@ -109,7 +107,8 @@ class Dropping:
         if not in_time():
             raise _TooLate  # Storing would be in vain.
         if trash is None:
-            raise RemovalRefused(key=key, detail="annex.trashbin cannot be used here")
+            detail = "annex.trashbin was not set when this began; try again"
+            raise RemovalRefused(key=key, detail=detail)
         content = self._objects.open_for_get(key)
         if content is None:
             detail = (
@@ -173,6 +172,10 @@ class Dropping:
         self._annex.hooks.erase(bad)
         if os.path.lexists(bad):
             os.unlink(bad)
+
+
+def _is_before(limit: int | None, clock: Callable[[], int]) -> bool:
+    return limit is None or clock() < limit
 
 
 def _take_away(path: str, bad: str | None, in_time: Callable[[], bool]) -> None:

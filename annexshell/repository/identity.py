@@ -44,14 +44,15 @@ def _safe(text: str | None) -> str:
 
 
 def commit_message(repository: Repository, default: str) -> bytes:
-    """annex.commitmessage, or what its command or hook prints, or ``default``."""
-    fixed = repository.config.get("annex.commitmessage")
-    if fixed:
-        return os.fsencode(fixed) + b"\n"
+    """What the hook or command prints, or annex.commitmessage, or ``default``.
+
+    A hook that fails, or prints nothing, is no reason not to commit.
+    """
     text = _run(repository, "commitmessage", "commitmessage-annex", capture=True)
     if text.strip():
         return text if text.endswith(b"\n") else text + b"\n"
-    return default.encode("utf-8", "surrogateescape") + b"\n"
+    fixed = os.fsencode(repository.config.get("annex.commitmessage") or "")
+    return (fixed or default.encode("utf-8", "surrogateescape")) + b"\n"
 
 
 def tell_updated(repository: Repository) -> None:
@@ -75,10 +76,9 @@ def _run(repository: Repository, setting: str, hook: str, *, capture: bool) -> b
 
 
 def _command(repository: Repository, setting: str, hook: str) -> list[str] | None:
-    config = repository.config
-    hooks = config.get("core.hookspath") or os.path.join(repository.git_dir, "hooks")
-    path = os.path.join(repository.path, os.path.expanduser(hooks), hook)
+    # git-annex's hooks are not git's: core.hooksPath does not lead to them.
+    path = os.path.join(repository.common_dir, "hooks", hook)
     if os.access(path, os.X_OK) and os.path.isfile(path):
         return [path]
-    shell = config.get(f"annex.{setting}-command")
+    shell = repository.config.get(f"annex.{setting}-command")
     return ["sh", "-c", shell] if shell else None

@@ -7,6 +7,8 @@ it would otherwise wait for the lock of the process that waits for it.
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
@@ -55,17 +57,28 @@ def run_program(
     """Run a program to its end, without input.
 
     With ``capture`` what it prints is in the result. After ``timeout`` seconds it is
-    killed, and subprocess.TimeoutExpired raised. Raises OSError if it cannot be run.
+    killed with all it started, and subprocess.TimeoutExpired raised. Raises OSError if it
+    cannot be run.
     """
     import subprocess
 
-    with lent() as variables:
-        return subprocess.run(
+    with (
+        lent() as variables,
+        subprocess.Popen(
             argv,
             cwd=cwd,
             env=inherited_environment(variables) if variables else None,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE if capture else _STDERR,
-            timeout=timeout,
-            check=False,
-        )
+            process_group=None if timeout is None else 0,
+        ) as child,
+    ):
+        try:
+            out, _ = child.communicate(timeout=timeout)
+        except BaseException:
+            if timeout is None:
+                child.kill()
+            else:
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(argv, child.returncode, out)
