@@ -149,6 +149,21 @@ def test_dropkey_takes_each_key_on_its_own(repository: Repository) -> None:
     assert len(journal(repository)) == 2
 
 
+def test_what_is_dropped_goes_to_the_trash_bin_first(tmp_path: Path) -> None:
+    trash = make_repository(tmp_path / "bin", annex_uuid="0" * 8 + HERE[8:])
+    more = {"annex_trashbin": "bin", "remote_bin_url": "../bin"}
+    repository = make_repository(tmp_path / "r.git", more=more)
+    path = write_object(repository, KEY, HELLO)
+    assert shell(repository, "dropkey", "--force", KEY).returncode == 0
+    assert not path.exists()
+    assert Path(place_of(trash).object).read_bytes() == HELLO
+    write_object(repository, KEY, HELLO)
+    os.rename(trash.path, tmp_path / "away")
+    done = shell(repository, "dropkey", "--force", KEY)
+    assert done.returncode == 1 and b"annex.trashbin=bin" in done.stderr
+    assert path.exists()
+
+
 def test_promised_content_is_not_dropped(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "r.git")
     path = write_object(repository, KEY, HELLO)
