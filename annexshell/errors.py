@@ -8,6 +8,8 @@ it belongs to, what becomes of the conversation:
     LinkError       the connection itself is gone or broken; this link ends
     ProtocolError   a line that may not stand where it stands (whose mistake is in the class)
 
+Those that only `repository` or only `cli` raises are in its own ``errors`` module.
+
 Raising sites give fields, never sentences. The text follows
 ``<what> (<where>): <what to do>``.
 """
@@ -147,19 +149,6 @@ class Unsupported(Mendable):
 
 class NotAnAnnex(ShellError):
     text = "Not a git-annex or gcrypt repository. ({path}): run git annex init there"
-
-
-class InitializationRefused(ShellError):
-    text = (
-        "Initialization prevented by {hook} ({path}): ask who runs the server."
-        " Not initialized."
-    )
-
-
-class InitializationFailed(Mendable):
-    """Initialising stopped midway; trying again goes on with the same uuid."""
-
-    text = "the repository could not be initialised ({path}): {detail}"
 
 
 class UUIDMismatch(ShellError):
@@ -305,16 +294,6 @@ class RepositoryReplaced(RequestError):
     text = "the repository is not there any more ({where}): {detail}"
 
 
-class CannotWatch(RequestError):
-    text = "changes of the refs cannot be watched ({where}): {detail}"
-
-
-class RefsGone(RequestError):
-    """Nothing more can be heard of the repository; a client may try it again."""
-
-    text = "the refs are not there any more ({where}): {detail}"
-
-
 class PeerUnreachable(RequestError):
     text = "cannot connect to {name}: {detail}"
 
@@ -330,12 +309,6 @@ class PeerRefused(RequestError):
 
 
 # -- logs for the operator -----------------------------------------------------------------
-
-
-class LogUnusable(AnnexshellError):
-    """Only ever a warning: what was to be logged goes on."""
-
-    text = "{setting} cannot be written to ({path}): {detail}; going on without it"
 
 
 # -- the link itself -----------------------------------------------------------------------

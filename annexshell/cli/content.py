@@ -15,9 +15,11 @@ from annexshell.errors import (
     Unsupported,
     UnsupportedVersion,
 )
-from annexshell.model.clock import boot_seconds
+from annexshell.model.clock import boot_seconds, parse_clock
 from annexshell.model.key import Key
 from annexshell.repository.content import Content
+from annexshell.repository.dropping import Trash
+from annexshell.repository.open import Repository
 
 _UNTOLD = (
     *(OSError, StorageFailed, NotARepository, ConfigUnreadable),
@@ -58,21 +60,34 @@ def dropkey(invocation: Invocation) -> int:
     if "--force" not in invocation.parameters.flags:
         raise ForceNeeded()
     content, log = Content(repository), LocationLog(invocation, repository)
+    trash = _trash(invocation, repository)
     status = 0
     for word in invocation.parameters.positional:
         try:
-            _drop(content, log, parse_key(word))
+            _drop(content, log, parse_key(word), trash)
         except (RequestError, MalformedKey) as error:
             tell(error)
             status = 1
     return status
 
 
-def _drop(content: Content, log: LocationLog, key: Key) -> None:
+def _trash(invocation: Invocation, repository: Repository) -> Trash | None:
+    """Where dropped content goes first, None without annex.trashbin."""
+    if not repository.config.get("annex.trashbin"):
+        return None
+    # It brings all that reaches remotes.
+    from annexshell.serve.trashbin import trash_of
+
+    clock = invocation.surroundings.clock
+    return trash_of(repository, None if clock is None else parse_clock(clock))
+
+
+def _drop(content: Content, log: LocationLog, key: Key, trash: Trash | None) -> None:
     content.remove(
         key,
         None,
         boot_seconds,
         prepare=lambda: log.check(key),
         record=lambda: log.record(key, False),
+        trash=trash,
     )

@@ -24,6 +24,7 @@ from annexshell.errors import (
     ShellError,
     TransferInProgress,
 )
+from annexshell.local.aside import ContentHook, TrashBin
 from annexshell.local.intake import LocalIntake
 from annexshell.model.clock import Clock, boot_seconds
 from annexshell.model.ids import UUID
@@ -57,15 +58,24 @@ class LocalStore:
     """``repository``, served to ``peer``: the client's uuid, or the gateway's for a node."""
 
     def __init__(
-        self, repository: Repository, peer: UUID, clock: Clock | None = None
+        self,
+        repository: Repository,
+        peer: UUID,
+        clock: Clock | None = None,
+        trash: TrashBin | None = None,
     ) -> None:
-        """Raises Unsupported and UnsupportedVersion."""
+        """``trash`` is where annex.trashbin leads; without it nothing is removed then.
+
+        Raises UnsupportedVersion.
+        """
         self.uuid = repository.uuid
         self._path = repository.path
         self._peer = peer
         self._content = Content(repository)
         self._branch = Branch(repository, clock)
         self._config = repository.config
+        self._trash = trash
+        self._hook = ContentHook(self._content.annex)
         self._warm = False
         self._kept: list[tuple[SharedLock, float]] = []
 
@@ -129,7 +139,8 @@ class LocalStore:
             before,
             boot_seconds,
             prepare=partial(self._branch.check_recordable, key, self.uuid),
-            record=partial(self._branch.record, key, self.uuid, False),
+            record=partial(self._note, key, False),
+            trash=None if self._trash is None else self._keep_elsewhere,
         )
         removed = await in_thread(work)
         if removed:
@@ -137,6 +148,18 @@ class LocalStore:
             gone = partial(gone, unless=partial(self._log_is_right, key))
             await in_thread(partial(self._mend, gone))
         return Outcome(removed)
+
+    def _note(self, key: Key, present: bool) -> None:
+        """Log, and remember that there is something for the hook."""
+        self._branch.record(key, self.uuid, present)
+        self._hook.due = True
+
+    def _keep_elsewhere(self, key: Key, content: OpenObject) -> None:
+        """In a thread of ours: the content goes to the trash bin, and that is logged."""
+        assert self._trash is not None
+        repository = self._content.annex.repository
+        uuid = trio.from_thread.run(self._trash.keep, repository, key, content)
+        self._branch.record(key, uuid, True)
 
     def _log_is_right(self, key: Key) -> bool:
         """Whether the log does not say "present" of absent content.
@@ -149,8 +172,10 @@ class LocalStore:
     def _mend(self, work: Callable[[], object]) -> None:
         """Correct the log. What fails here is the log's trouble, not the content's."""
         try:
-            work()
-        except RequestError as error:
+            with self._content.annex.locks.kept() as ours:
+                if ours:
+                    work()
+        except (RequestError, OSError) as error:
             log.warning("%s", error)
 
     @asynccontextmanager
@@ -176,14 +201,17 @@ class LocalStore:
     ) -> AsyncIterator[LocalIntake | AlreadyHave]:
         content = self._fresh()
         self._warm_up()
-        record = partial(self._branch.record, key, self.uuid, True)
+        record = partial(self._note, key, True)
         intake = await self._begin_intake(content, key, name)
         if intake is None:
             # The client may drop its copy now: what is here must be durable, and logged.
             # A log that cannot be written is no reason to send it again; a failed sync is.
-            noted = partial(self._mend, record)
+            present = partial(self._branch.record, key, self.uuid, True)
+            noted = partial(self._mend, present)
             if not await in_thread(partial(content.adopt, key, noted)):
-                raise ContentLocked(key=key, detail="it is being removed")
+                holder = content.annex.locks.held_elsewhere()
+                detail = f"held by {holder}" if holder else "it is being removed"
+                raise ContentLocked(key=key, detail=detail)
             yield AlreadyHave()
             return
         with intake:
@@ -217,11 +245,17 @@ class LocalStore:
         return boot_seconds()
 
     async def settle(self) -> None:
-        """Commit what was recorded."""
+        """Commit what was recorded, and start the hook for it."""
         await settle_branch(self._branch)
+        if self._trash is not None:
+            await self._trash.settle()
+        self._hook.start()
 
     async def aclose(self) -> None:
         """Locks of dead lockers are held for as long as promised (spec 01 §5.4)."""
+        await in_thread(self._hook.finish)
+        if self._trash is not None:
+            await self._trash.aclose()
         while self._kept:
             lock, until = self._kept[0]
             await trio.sleep_until(until)

@@ -52,6 +52,9 @@ def share(repository: Repository, host: SshHost) -> SharedConnection | None:
         return None
     if config.boolean("annex.crippledfilesystem", False):
         return None
+    if config.boolean("annex.pidlock", False):
+        # Locks cannot be relied on there, and one for all would be held all the time.
+        return None
     directory = os.path.join(repository.annex_dir, "ssh")
     socket = socket_path(directory, host)
     if socket is None:

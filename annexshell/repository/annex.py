@@ -10,9 +10,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from annexshell.errors import ShellError, StorageFailed, Unsupported, UnsupportedVersion
+from annexshell.errors import ShellError, StorageFailed, UnsupportedVersion
 from annexshell.repository.config import GitConfig
 from annexshell.repository.durable import sync_directory
+from annexshell.repository.filelock import Locks, locks_of
 from annexshell.repository.freezing import Freezer
 from annexshell.repository.hooks import Hooks
 from annexshell.repository.modes import Sharing
@@ -28,10 +29,11 @@ _Signature = tuple[int, int, int] | None
 class Annex:
     """An open repository with its settings worked out.
 
-    Raises Unsupported and UnsupportedVersion where content cannot be handled safely.
+    Raises UnsupportedVersion where content cannot be handled safely.
     """
 
     paths: AnnexPaths
+    locks: Locks
     sharing: Sharing
     hooks: Hooks
     freezer: Freezer
@@ -51,10 +53,9 @@ class Annex:
 
     def _load(self, repository: Repository) -> None:
         config = repository.config
-        if config.boolean("annex.pidlock", False):
-            raise Unsupported(setting="annex.pidlock", path=repository.path)
         self.repository = repository
         self.paths = AnnexPaths.of(repository)
+        self.locks = locks_of(repository)
         self.separate_locks = _version(repository) >= _SEPARATE_LOCKS
         self.thin = config.boolean("annex.thin", False) and not repository.bare
         self.fsync = config.boolean("annexshell.fsync", True)

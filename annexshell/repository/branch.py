@@ -20,7 +20,7 @@ from annexshell.logs.proxies import Proxied
 from annexshell.model.clock import SECOND, Clock, clock_now
 from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
 from annexshell.model.key import Key
-from annexshell.repository.journal import LOCK_TIMEOUT, MAX_LOG, Journal
+from annexshell.repository.journal import MAX_LOG, Journal
 from annexshell.repository.open import Repository
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Branch:
         repository: Repository,
         clock: Clock | None = None,
         *,
-        timeout: float = LOCK_TIMEOUT,
+        timeout: float | None = None,
     ) -> None:
         self._repository = repository
         self._config = repository.config

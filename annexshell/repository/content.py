@@ -10,8 +10,7 @@ from collections.abc import Callable
 
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
-from annexshell.repository.dropping import Dropping
-from annexshell.repository.filelock import holder_of
+from annexshell.repository.dropping import Dropping, Trash
 from annexshell.repository.intake import Intake, begin_again, begin_intake
 from annexshell.repository.locking import Locking, SharedLock
 from annexshell.repository.objects import Objects, OpenObject
@@ -48,7 +47,7 @@ class Content:
         place = self._objects.place(key)
         path = place.lock if self.annex.separate_locks else place.object
         with storage("looking for locks", path):
-            return holder_of(path, exclusive_only=True) is not None
+            return self.annex.locks.holder_of(path, exclusive_only=True) is not None
 
     def open_for_get(self, key: Key, offset: int = 0) -> OpenObject | None:
         """See `Objects.open_for_get`."""
@@ -90,6 +89,9 @@ class Content:
         *,
         prepare: Callable[[], None],
         record: Record,
+        trash: Trash | None = None,
     ) -> bool:
         """See `Dropping.remove`."""
-        return self._dropping.remove(key, before, clock, prepare=prepare, record=record)
+        return self._dropping.remove(
+            key, before, clock, prepare=prepare, record=record, trash=trash
+        )

@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from annexshell.errors import RemovalRefused
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
 from annexshell.repository.locking import Locking
-from annexshell.repository.objects import Found, Objects, status_of
+from annexshell.repository.objects import Found, Objects, OpenObject, status_of
 from annexshell.repository.paths import ObjectPlace
 
 if TYPE_CHECKING:
     from annexshell.repository.worktree import WorkTree
+
+
+Trash = Callable[[Key, OpenObject], None]
+"""Stores the content on the remote that annex.trashbin names, and records that it is there.
+
+Raises RequestError, RemovalRefused with the reason as a rule: then the content stays.
+"""
 
 
 class _TooLate(Exception):
@@ -49,16 +57,17 @@ class Dropping:
         *,
         prepare: Callable[[], None],
         record: Callable[[], object],
+        trash: Trash | None = None,
     ) -> bool:
         """Make the content absent; False if ``clock`` has reached ``before``.
 
         True also if it was absent. ``prepare`` raises if ``record`` could not log the
-        absence. Work tree files that nobody changed become pointers. Raises ContentLocked,
+        absence. With annex.trashbin the content first goes to ``trash``. Work tree files that nobody changed become pointers. Raises ContentLocked,
         RemovalRefused, StorageFailed, LockTimeout, and as the callables do.
         """
+        in_time = partial(_is_before, before, clock)
         if not self._removable(key, self._objects.find(key)):
             return True
-        self._refuse_trashbin(key)
         lock = self._locking.lock_exclusive(key)
         if lock is None:
             return True
@@ -67,9 +76,8 @@ class Dropping:
                 return True
             prepare()
             try:
-                removed = self._delete(
-                    key, lock.place, lambda: before is None or clock() < before
-                )
+                self._keep_elsewhere(key, trash, in_time)
+                removed = self._delete(key, lock.place, in_time)
             except _TooLate:
                 return False
             if self._work_tree is not None and removed is not None:
@@ -87,13 +95,31 @@ class Dropping:
             return False
         return not self._annex.thin or self._objects.good(key, found)
 
-    def _refuse_trashbin(self, key: Key) -> None:
-        if self._annex.config.get("annex.trashbin"):
-            raise RemovalRefused(
-                key=key,
-                detail="annex.trashbin is set, which is not supported yet; unset it,"
-                " or use git-annex-shell here",
+    def _keep_elsewhere(
+        self, key: Key, trash: Trash | None, in_time: Callable[[], bool]
+    ) -> None:
+        """Have annex.trashbin's remote keep the content. Raises RemovalRefused, _TooLate.
+
+        Under the exclusive lock, so that nobody removes or replaces it meanwhile.
+        """
+        if not self._annex.config.get("annex.trashbin"):
+            return
+        if not in_time():
+            raise _TooLate  # Storing would be in vain.
+        if trash is None:
+            detail = "annex.trashbin was not set when this began; try again"
+            raise RemovalRefused(key=key, detail=detail)
+        content = self._objects.open_for_get(key)
+        if content is None:
+            detail = (
+                "it is damaged, so annex.trashbin cannot keep it; run git annex fsck"
             )
+            raise RemovalRefused(key=key, detail=detail)
+        with content:
+            trash(key, content)
+            if not content.still_valid():
+                detail = "it was changed while annex.trashbin took it"
+                raise RemovalRefused(key=key, detail=detail)
 
     def _refuse_shared_erasure(
         self, key: Key, place: ObjectPlace, status: os.stat_result | None
@@ -146,6 +172,10 @@ class Dropping:
         self._annex.hooks.erase(bad)
         if os.path.lexists(bad):
             os.unlink(bad)
+
+
+def _is_before(limit: int | None, clock: Callable[[], int]) -> bool:
+    return limit is None or clock() < limit
 
 
 def _take_away(path: str, bad: str | None, in_time: Callable[[], bool]) -> None:

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from annexshell.repository.annex import Annex
-from annexshell.repository.filelock import wait_lock
 from annexshell.repository.keysdb import Identity
 
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -81,7 +80,7 @@ def scratch(annex: Annex) -> Iterator[Entry]:
     Raises OSError and LockTimeout.
     """
     top = annex.paths.othertmp
-    with wait_lock(top + ".lck", exclusive=False) as held:
+    with annex.locks.wait_lock(top + ".lck", exclusive=False) as held:
         annex.sharing.share(held.fd)
         annex.make_directories(top)
         fd = os.open(top, _DIRECTORY)

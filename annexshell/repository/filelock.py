@@ -4,6 +4,8 @@ git-annex uses POSIX record locks over the whole file. Ours are open file descri
 locks, which conflict with those in both directions but belong to the descriptor, not to
 the process: closing another descriptor of the same file does not drop them, and two
 sessions in one process exclude each other. ``flock`` would not be seen at all.
+
+With annex.pidlock one lock takes the place of all these; `locks_of` tells which it is.
 """
 
 from __future__ import annotations
@@ -14,9 +16,12 @@ import os
 import stat
 import struct
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from annexshell.errors import LockTimeout
 from annexshell.repository.durable import Closing
+from annexshell.repository.open import Repository
 
 _FLOCK = "hhqqi4x"
 _BUSY = frozenset((errno.EAGAIN, errno.EACCES))
@@ -58,13 +63,19 @@ def try_lock(path: str, *, exclusive: bool, create: bool = True) -> FileLock | N
     A missing file is made, with 0666 less the umask, unless ``create`` is false. Raises
     OSError; what is no regular file is refused, and opening never blocks.
     """
+    fd = open_lock_file(path, exclusive=exclusive, create=create)
+    return lock_descriptor(fd, path, exclusive=exclusive)
+
+
+def open_lock_file(path: str, *, exclusive: bool, create: bool = True) -> int:
+    """A descriptor that can be locked; see `try_lock`."""
     access = os.O_RDWR if exclusive else os.O_RDONLY
     flags = access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
     fd = os.open(path, flags | (os.O_CREAT if create else 0), 0o666)
     if not stat.S_ISREG(os.fstat(fd).st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", path)
-    return lock_descriptor(fd, path, exclusive=exclusive)
+    return fd
 
 
 def lock_descriptor(fd: int, path: str, *, exclusive: bool) -> FileLock | None:
@@ -90,16 +101,26 @@ def wait_lock(
     For locks that git-annex takes blocking. Polls, because a suspended holder would block
     the kernel's own waiting for ever. Raises LockTimeout naming the holder, and OSError.
     """
+    return wait_for(
+        lambda: try_lock(path, exclusive=exclusive), timeout, path, holder_of
+    )
+
+
+def wait_for(
+    attempt: Callable[[], FileLock | None],
+    timeout: float,
+    path: str,
+    holder: Callable[[str], str | None],
+) -> FileLock:
+    """What ``attempt`` gives when it gives something; see `wait_lock`."""
     deadline = time.monotonic() + timeout
     pause = 0.002
     while True:
-        lock = try_lock(path, exclusive=exclusive)
+        lock = attempt()
         if lock is not None:
             return lock
         if time.monotonic() >= deadline:
-            raise LockTimeout(
-                where=path, holder=holder_of(path) or "an unknown process"
-            )
+            raise LockTimeout(where=path, holder=holder(path) or "an unknown process")
         time.sleep(pause)
         pause = min(pause * 2, 0.1)
 
@@ -130,3 +151,57 @@ def holder_of(path: str, *, exclusive_only: bool = False) -> str | None:
 def _request(exclusive: bool) -> bytes:
     kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
     return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
+
+
+class Locks:
+    """How one repository is locked: by a file for each thing, if nothing else is set."""
+
+    def try_lock(self, path: str, *, exclusive: bool) -> FileLock | None:
+        """See the function `try_lock`."""
+        return try_lock(path, exclusive=exclusive)
+
+    def lock_descriptor(
+        self, fd: int, path: str, *, exclusive: bool
+    ) -> FileLock | None:
+        """See the function `lock_descriptor`."""
+        return lock_descriptor(fd, path, exclusive=exclusive)
+
+    def wait_lock(
+        self, path: str, *, exclusive: bool, timeout: float | None = None
+    ) -> FileLock:
+        """See the function `wait_lock`; without ``timeout`` as long as is usual."""
+        limit = self.patience(DEFAULT_TIMEOUT) if timeout is None else timeout
+        return wait_lock(path, exclusive=exclusive, timeout=limit)
+
+    def holder_of(self, path: str, *, exclusive_only: bool = False) -> str | None:
+        """See the function `holder_of`."""
+        return holder_of(path, exclusive_only=exclusive_only)
+
+    def patience(self, usual: float) -> float:
+        """Seconds to wait for a lock, where ``usual`` is right for locks of their own."""
+        return usual
+
+    def held_elsewhere(self) -> str | None:
+        """Who holds a lock on the whole repository; None if nobody does.
+
+        As long as somebody does, nothing here can be locked.
+        """
+        return None
+
+    @contextmanager
+    def kept(self) -> Iterator[bool]:
+        """Several locks in a row, with nobody else's between them where one is for all.
+
+        False if somebody holds that one.
+        """
+        yield True
+
+
+def locks_of(repository: Repository) -> Locks:
+    """The locks by the repository's config (spec 02 §8)."""
+    if not repository.config.boolean("annex.pidlock", False):
+        return Locks()
+    # Few repositories need this.
+    from annexshell.repository.pidlock import pid_locks
+
+    return pid_locks(repository)

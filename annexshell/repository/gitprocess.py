@@ -13,7 +13,7 @@ import select
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 MISLEADING = frozenset(
     (
@@ -53,6 +53,16 @@ def misleads(name: str) -> bool:
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """``environ`` without what misleads git."""
     return {name: value for name, value in environ.items() if not misleads(name)}
+
+
+def inherited_environment(more: Iterable[str]) -> dict[str, str]:
+    """Our environment for a program, with the variables ``more`` set to 1."""
+    return {**os.environ, **dict.fromkeys(more, "1")}
+
+
+def is_inherited(variable: str) -> bool:
+    """Whether the process that started us set ``variable`` to 1."""
+    return os.environ.get(variable) == "1"
 
 
 def git_output(git_dir: str, *words: str) -> bytes:

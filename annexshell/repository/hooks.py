@@ -1,4 +1,6 @@
-"""The operator's commands around content: freeze, thaw, secure-erase (spec 02 §5.3).
+"""The operator's commands around content: freeze, thaw, secure-erase, annex-content.
+
+Spec 02 §5.3 and §10.
 
 A script in ``hooks/`` takes precedence over the command in git config. None of them can
 fail an operation; what they write goes to stderr, because stdout is the protocol.
@@ -6,12 +8,17 @@ fail an operation; what they write goes to stderr, because stdout is the protoco
 
 from __future__ import annotations
 
+import logging
 import os
 
 from annexshell.repository.config import GitConfig
 from annexshell.repository.ownership import may_run_programs_of
+from annexshell.repository.programs import run_program
 
-_STDERR = 2
+log = logging.getLogger(__name__)
+
+CONTENT_LIMIT = 30.0
+"""Seconds that hooks/annex-content may run. A session does not end while it does."""
 _VARIABLE = "annexshell_path"
 
 
@@ -19,6 +26,7 @@ class Hooks:
     """The commands of one repository; looked up once."""
 
     def __init__(self, git_dir: str, config: GitConfig) -> None:
+        self._git_dir = git_dir
         self._freeze = _find(git_dir, config, "freezecontent", "%path")
         self._thaw = _find(git_dir, config, "thawcontent", "%path")
         self._erase = _find(git_dir, config, "secure-erase", "%file")
@@ -43,6 +51,27 @@ class Hooks:
         """Before a file with content is unlinked."""
         _run(self._erase, path)
 
+    def content_changed(self, directory: str) -> None:
+        """After content was received or dropped, in ``directory`` (spec 02 §10).
+
+        git-annex-shell is documented to run this. One run may stand for many changes.
+        Raises nothing, and kills what runs for more than `CONTENT_LIMIT`.
+        """
+        script = f"{self._git_dir}/hooks/annex-content"
+        if not os.access(script, os.X_OK) or not may_run_programs_of(self._git_dir):
+            return
+        import subprocess
+
+        try:
+            code = run_program(
+                [script], cwd=directory, timeout=CONTENT_LIMIT
+            ).returncode
+        except (OSError, subprocess.TimeoutExpired) as error:
+            log.warning("%s: %s", script, error)
+        else:
+            if code:
+                log.warning("%s failed: exit %d", script, code)
+
 
 _Command = tuple[str, str | None]
 """A script, or a shell command and the word in it that stands for the path."""
@@ -60,14 +89,12 @@ def _find(git_dir: str, config: GitConfig, name: str, mark: str) -> _Command | N
 def _run(found: _Command | None, path: str) -> None:
     if found is None:
         return
-    import subprocess
-
     command, mark = found
     if mark is None:
         argv = [command, path]
     else:
         argv = ["sh", "-c", *_with_path(command, mark, path)]
-    subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=_STDERR, check=False)
+    run_program(argv)
 
 
 def _with_path(command: str, mark: str, path: str) -> list[str]:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 import os
 import pwd
-import subprocess
 
-from annexshell.errors import InitializationRefused
+from annexshell.repository.errors import InitializationRefused
 from annexshell.repository.git import Person
 from annexshell.repository.open import Repository
 from annexshell.repository.ownership import may_run_programs_of
+from annexshell.repository.programs import run_program
 
 log = logging.getLogger(__name__)
 
@@ -47,14 +47,15 @@ def _safe(text: str | None) -> str:
 
 
 def commit_message(repository: Repository, default: str) -> bytes:
-    """annex.commitmessage, or what its command or hook prints, or ``default``."""
-    fixed = repository.config.get("annex.commitmessage")
-    if fixed:
-        return os.fsencode(fixed) + b"\n"
+    """What the hook or command prints, or annex.commitmessage, or ``default``.
+
+    A hook that fails, or prints nothing, is no reason not to commit.
+    """
     text = _run(repository, "commitmessage", "commitmessage-annex", capture=True)
     if text.strip():
         return text if text.endswith(b"\n") else text + b"\n"
-    return default.encode("utf-8", "surrogateescape") + b"\n"
+    fixed = os.fsencode(repository.config.get("annex.commitmessage") or "")
+    return (fixed or default.encode("utf-8", "surrogateescape")) + b"\n"
 
 
 def tell_updated(repository: Repository) -> None:
@@ -73,14 +74,7 @@ def check_wanted(repository: Repository) -> None:
     if not may_run_programs_of(repository.common_dir):
         raise InitializationRefused(path=repository.path, hook=command[-1])
     try:
-        # What it says is for the person at the client.
-        done = subprocess.run(
-            command,
-            cwd=repository.path,
-            stdin=subprocess.DEVNULL,
-            stdout=2,
-            check=False,
-        )
+        done = run_program(command, cwd=repository.path)
     except OSError as error:
         detail = f"{command[-1]}: {error.strerror}"
         raise InitializationRefused(path=repository.path, hook=detail) from error
@@ -93,14 +87,7 @@ def _run(repository: Repository, setting: str, hook: str, *, capture: bool) -> b
     if command is None or not may_run_programs_of(repository.common_dir):
         return b""
     try:
-        done = subprocess.run(
-            command,
-            cwd=repository.path,
-            stdin=subprocess.DEVNULL,
-            # Standard output may be the connection to the client.
-            stdout=subprocess.PIPE if capture else 2,
-            check=False,
-        )
+        done = run_program(command, cwd=repository.path, capture=capture)
     except OSError as error:
         log.warning("%s cannot be run (%s): %s", hook, command[-1], error.strerror)
         return b""
@@ -111,10 +98,9 @@ def _run(repository: Repository, setting: str, hook: str, *, capture: bool) -> b
 
 
 def _command(repository: Repository, setting: str, hook: str) -> list[str] | None:
-    config = repository.config
-    hooks = config.get("core.hookspath") or os.path.join(repository.git_dir, "hooks")
-    path = os.path.join(repository.path, os.path.expanduser(hooks), hook)
+    # git-annex's hooks are not git's: core.hooksPath does not lead to them.
+    path = os.path.join(repository.common_dir, "hooks", hook)
     if os.access(path, os.X_OK) and os.path.isfile(path):
         return [path]
-    shell = config.get(f"annex.{setting}-command")
+    shell = repository.config.get(f"annex.{setting}-command")
     return ["sh", "-c", shell] if shell else None

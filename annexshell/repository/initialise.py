@@ -15,7 +15,6 @@ import pwd
 
 from annexshell.errors import (
     AnnexshellError,
-    InitializationFailed,
     LockTimeout,
     RepositoryBusy,
     ShellError,
@@ -25,13 +24,14 @@ from annexshell.model.clock import clock_now, parse_clock
 from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.repository.branch import Branch
 from annexshell.repository.configfile import amend_config
-from annexshell.repository.filelock import FileLock, wait_lock
+from annexshell.repository.errors import InitializationFailed
+from annexshell.repository.filelock import FileLock, locks_of
 from annexshell.repository.firstlogs import FirstLogs
 from annexshell.repository.githooks import FILTER, install
 from annexshell.repository.identity import check_wanted
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
-from annexshell.repository.probing import Abilities, probe
+from annexshell.repository.probing import Abilities, locks_work, probe
 from annexshell.repository.remedies import explained
 
 VERSION = b"10"
@@ -59,13 +59,11 @@ def initialise(
     Raises RepositoryBusy, Unsupported where the operator must run git annex init, and
     InitializationFailed; nothing is lost by trying again after any of them.
     """
-    _check_possible(repository)
-    sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     try:
         with identity_lock(repository):
-            now = repository.reread()
+            now = _lockable(repository.reread())
             if not now.uuid:
-                _initialise_locked(now, description, clock, sharing)
+                _initialise_locked(now, description, clock)
             return repository.reread()
     except ShellError:
         raise
@@ -84,22 +82,24 @@ def identity_lock(repository: Repository) -> FileLock:
     sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     sharing.make_directories(repository.annex_dir, repository.common_dir)
     try:
-        lock = wait_lock(_pending_file(repository) + ".lck", exclusive=True)
+        path = _pending_file(repository) + ".lck"
+        lock = locks_of(_lockable(repository)).wait_lock(path, exclusive=True)
     except LockTimeout as error:
         raise RepositoryBusy(where=repository.path, detail=error) from error
     sharing.share(lock.path)
     return lock
 
 
-def _check_possible(repository: Repository) -> None:
-    """Refuse what could not be served after."""
-    config, path = repository.config, repository.path
-    if config.boolean("annex.pidlock", False):
-        raise Unsupported(setting="annex.pidlock=true", path=path)
+def _lockable(repository: Repository) -> Repository:
+    """The repository with annex.pidlock where nothing else locks: from the start on."""
+    if locks_work(_pending_file(repository) + ".lck"):
+        return repository
+    config = repository.config.adding("annex.pidlock", "true")
+    return repository._replace(config=config)
 
 
 def _initialise_locked(
-    repository: Repository, description: bytes, clock: bytes | None, sharing: Sharing
+    repository: Repository, description: bytes, clock: bytes | None
 ) -> None:
     check_wanted(repository)
     abilities = probe(repository.annex_dir)
@@ -111,6 +111,7 @@ def _initialise_locked(
     branch = Branch(repository._replace(config=config), given)
     logs = FirstLogs(branch, repository, uuid, clock_now() if given is None else given)
     tunes = logs.write(description)
+    sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     _make_sentinal(repository.annex_dir, sharing)
     with_filter = install(repository)
 
@@ -126,13 +127,11 @@ def _initialise_locked(
 
 
 def _check_able(repository: Repository, abilities: Abilities) -> None:
-    path = repository.path
-    if not abilities.locks:
-        raise Unsupported(setting="autoinit without locks (annex.pidlock)", path=path)
     if abilities.crippled and not repository.bare:
         # git-annex checks out an adjusted branch then, in which all files are unlocked.
         raise Unsupported(
-            setting="autoinit of a work tree on a crippled file system", path=path
+            setting="autoinit of a work tree on a crippled file system",
+            path=repository.path,
         )
 
 
@@ -148,6 +147,8 @@ def _settings(
     lines = [b"[annex]", b"\tuuid = " + uuid, b"\tversion = " + VERSION]
     if not abilities.fifos:
         lines.append(b"\tsshcaching = false")
+    if not abilities.locks and not config.boolean("annex.pidlock", False):
+        lines.append(b"\tpidlock = true")
     if abilities.crippled:
         lines.append(b"\tcrippledfilesystem = true")
     if logs.secure_hashes_only:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from annexshell.errors import JournalFailed, KeyNotStorable
 from annexshell.logs.merge import complete_lines
 from annexshell.repository.durable import sync_directory
-from annexshell.repository.filelock import FileLock, wait_lock
+from annexshell.repository.filelock import FileLock, locks_of
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
 from annexshell.repository.remedies import explained
@@ -62,6 +62,7 @@ class Journal:
         self._public = os.path.join(annex, b"journal")
         self._private = os.path.join(annex, b"journal-private")
         self._temporary = os.path.join(annex, b"annexshell-tmp")
+        self._locks = locks_of(repository)
         self._lock = os.path.join(repository.annex_dir, "journal.lck")
         self._sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
         self._fsync = repository.config.boolean("annexshell.fsync", True)
@@ -126,11 +127,13 @@ class Journal:
     # -- writing --------------------------------------------------------------------------
 
     @contextmanager
-    def locked(self, timeout: float = LOCK_TIMEOUT) -> Iterator[None]:
+    def locked(self, timeout: float | None = None) -> Iterator[None]:
         """Hold git-annex's lock on the journal for the block.
 
         Raises LockTimeout after ``timeout`` seconds, and JournalFailed.
         """
+        if timeout is None:
+            timeout = self._locks.patience(LOCK_TIMEOUT)
         with self._failing(os.fsencode(self._lock)):
             lock = self._take(timeout)
         with lock:
@@ -138,7 +141,7 @@ class Journal:
 
     def _take(self, timeout: float) -> FileLock:
         self._directory(self._annex)
-        lock = wait_lock(self._lock, exclusive=True, timeout=timeout)
+        lock = self._locks.wait_lock(self._lock, exclusive=True, timeout=timeout)
         self._sharing.share(self._lock)
         return lock
 

@@ -16,7 +16,6 @@ from urllib.parse import quote
 from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex
-from annexshell.repository.filelock import wait_lock
 
 if TYPE_CHECKING:
     import sqlite3
@@ -160,7 +159,7 @@ def _opened(annex: Annex, *, create: bool) -> Iterator[sqlite3.Connection]:
 
         if create:
             annex.make_directories(os.path.dirname(os.path.dirname(path)))
-        lock = wait_lock(os.path.dirname(path) + ".lck", exclusive=True)
+        lock = annex.locks.wait_lock(os.path.dirname(path) + ".lck", exclusive=True)
         with lock:
             annex.sharing.share(lock.fd)
             if create and not os.path.exists(path):

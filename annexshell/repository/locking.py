@@ -21,13 +21,7 @@ from annexshell.model.key import Key
 from annexshell.repository import retention
 from annexshell.repository.annex import Annex, storage, unlink_quietly
 from annexshell.repository.durable import Closing
-from annexshell.repository.filelock import (
-    FileLock,
-    holder_of,
-    lock_descriptor,
-    try_lock,
-    wait_lock,
-)
+from annexshell.repository.filelock import FileLock, Locks
 from annexshell.repository.objects import Objects
 from annexshell.repository.paths import ObjectPlace
 from annexshell.repository.retention import Promise, Promises
@@ -45,6 +39,11 @@ class SharedLock(Closing):
         self.place = place
         self.guard: FileLock | None = None
         self.promise: Promise | None = None
+
+    def move_to(self, held: FileLock) -> None:
+        """From now on ``held``, on a copy that takes the file's place, is the lock."""
+        self._held.close()
+        self._held = held
 
     def unlock(self) -> None:
         """The locker is done in good order: the lock and its promise end.
@@ -89,6 +88,11 @@ class Locking:
         self._objects = objects
         self.promises = Promises(annex)
 
+    @property
+    def _locks(self) -> Locks:
+        # Not kept: an annex whose config changed has others.
+        return self._annex.locks
+
     def lock_shared(self, key: Key, *, retain: bool = True) -> SharedLock | None:
         """Keep present content from being removed; None if absent or being removed.
 
@@ -115,7 +119,7 @@ class Locking:
         if guard is None:
             held = self.lock_file(place, exclusive=False)
         else:
-            held = _present(lambda: _lock_object(place, exclusive=False))
+            held = _present(lambda: self._lock_object(place, exclusive=False))
         return None if held is None else SharedLock(self, place, held)
 
     def _confirm(self, lock: SharedLock, key: Key, retain: bool) -> SharedLock | None:
@@ -163,7 +167,7 @@ class Locking:
         except FileNotFoundError:
             return None
         if held is None:
-            holder = holder_of(path) or "another session"
+            holder = self._locks.holder_of(path) or "another session"
             raise ContentLocked(key=key, detail=f"held by {holder}")
         return ExclusiveLock(self, place, held)
 
@@ -173,7 +177,7 @@ class Locking:
         freezer.thaw_object(place.object)
         try:
             return freezer.persist_object(
-                place.object, lambda: _lock_object(place, exclusive=True)
+                place.object, lambda: self._lock_object(place, exclusive=True)
             )
         finally:
             if os.path.lexists(place.object):
@@ -211,7 +215,7 @@ class Locking:
         """
         if self._annex.separate_locks:
             return None
-        guard = wait_lock(self._annex.paths.sentinal, exclusive=False)
+        guard = self._locks.wait_lock(self._annex.paths.sentinal, exclusive=False)
         try:
             upgraded = self._annex.recheck().separate_locks
         except BaseException:
@@ -221,6 +225,20 @@ class Locking:
             guard.close()
             return None
         return guard
+
+    def _lock_object(self, place: ObjectPlace, *, exclusive: bool) -> FileLock | None:
+        """The lock of version 8 and 9, on the object itself. Raises OSError."""
+        access = os.O_RDWR if exclusive else os.O_RDONLY
+        flags = access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(place.object, flags)
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise FileNotFoundError(place.object)
+        held = self._locks.lock_descriptor(fd, place.object, exclusive=exclusive)
+        if held is not None and not held.same_file():
+            held.close()
+            raise FileNotFoundError(place.object)
+        return held
 
     def lock_file(self, place: ObjectPlace, *, exclusive: bool) -> FileLock | None:
         """Version 10's lock in an existing object directory; None if it is held.
@@ -234,7 +252,7 @@ class Locking:
                 with freezer.thawed(place.directory):
                     held = freezer.persist(
                         place.directory,
-                        lambda: try_lock(place.lock, exclusive=exclusive),
+                        lambda: self._locks.try_lock(place.lock, exclusive=exclusive),
                     )
             except FileNotFoundError:
                 if exclusive:
@@ -263,7 +281,7 @@ class Locking:
         self._prune(place)
 
     def _tidy_alone(self, place: ObjectPlace) -> None:
-        held = try_lock(place.lock, exclusive=True)
+        held = self._locks.try_lock(place.lock, exclusive=True)
         if held is None:
             return
         with held:
@@ -300,18 +318,3 @@ def _present(action: Callable[[], FileLock | None]) -> FileLock | None:
         return action()
     except FileNotFoundError:
         return None
-
-
-def _lock_object(place: ObjectPlace, *, exclusive: bool) -> FileLock | None:
-    """The lock of version 8 and 9, on the object itself. Raises OSError."""
-    access = os.O_RDWR if exclusive else os.O_RDONLY
-    flags = access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    fd = os.open(place.object, flags)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise FileNotFoundError(place.object)
-    held = lock_descriptor(fd, place.object, exclusive=exclusive)
-    if held is not None and not held.same_file():
-        held.close()
-        raise FileNotFoundError(place.object)
-    return held

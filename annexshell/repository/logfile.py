@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import stat
 
-from annexshell.errors import LogUnusable
+from annexshell.repository.errors import LogUnusable
 from annexshell.repository.gitprocess import GitFailed, git_output
 from annexshell.repository.open import Repository
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from annexshell.errors import ContentLocked, InsecureKey, StorageFailed
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage, unlink_quietly
-from annexshell.repository.filelock import FileLock, lock_descriptor
+from annexshell.repository.filelock import FileLock
 from annexshell.repository.hashing import Check, check_of
 from annexshell.repository.locking import Locking, SharedLock
 from annexshell.repository.objects import Objects
@@ -112,7 +112,9 @@ class Placing:
         try:
             self._annex.make_directories(place.directory)
             # The lock stays on the file when it gets its final name.
-            held = lock_descriptor(os.dup(source.fd), place.object, exclusive=False)
+            held = self._annex.locks.lock_descriptor(
+                os.dup(source.fd), place.object, exclusive=False
+            )
             if held is None:
                 raise ContentLocked(key=key, detail="the temporary file is locked")
         except BaseException:
@@ -146,7 +148,7 @@ class Placing:
         with freezer.thawed(place.directory):
             replaced = self._clear_way(key, place, lock)
             try:
-                self._move(source, place)
+                self._move(source, lock)
             finally:
                 if replaced is not None:
                     replaced.close()
@@ -193,7 +195,8 @@ class Placing:
             place.directory, lambda: os.rename(place.object, bad)
         )
 
-    def _move(self, source: Partial, place: ObjectPlace) -> None:
+    def _move(self, source: Partial, lock: SharedLock) -> None:
+        place = lock.place
         if not source.named(source.path):
             raise StorageFailed(
                 action="storing content",
@@ -206,17 +209,19 @@ class Placing:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._move_across(source, place)
+            self._move_across(source, lock)
 
-    def _move_across(self, source: Partial, place: ObjectPlace) -> None:
+    def _move_across(self, source: Partial, lock: SharedLock) -> None:
+        place = lock.place
         persist = self._annex.freezer.persist
         copy = f"{place.directory}/{_COPY}"
         persist(place.directory, lambda: source.copy_to(copy))
         if not self._annex.separate_locks:
-            held = lock_descriptor(os.dup(source.fd), place.object, exclusive=False)
+            held = self._annex.locks.lock_descriptor(
+                os.dup(source.fd), place.object, exclusive=False
+            )
             if held is not None:
-                # The lock belongs to the open file, and so ends with the source.
-                held.close()
+                lock.move_to(held)
         persist(place.directory, lambda: os.rename(copy, place.object))
         unlink_quietly(source.path)
 

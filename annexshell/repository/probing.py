@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -11,6 +12,10 @@ from annexshell.repository.filelock import try_lock
 from annexshell.repository.modes import WRITE_BITS
 
 _DIRECTORY = "annexshell-probe"
+_LOCKLESS = frozenset(
+    (errno.ENOLCK, errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP)
+)
+"""What locking fails with where there are no locks."""
 
 
 class Abilities(NamedTuple):
@@ -39,7 +44,7 @@ def probe(directory: str) -> Abilities:
     os.mkdir(place, 0o700)
     try:
         return Abilities(
-            locks=_locks(os.path.join(place, "lock")),
+            locks=locks_work(os.path.join(place, "lock")),
             fifos=_works(lambda: os.mkfifo(os.path.join(place, "fifo"))),
             symlinks=_works(lambda: os.symlink("lock", os.path.join(place, "link"))),
             write_protection=_protects(os.path.join(place, "file")),
@@ -56,14 +61,15 @@ def _works(attempt: Callable[[], None]) -> bool:
     return True
 
 
-def _locks(path: str) -> bool:
+def locks_work(path: str) -> bool:
+    """Whether the file at ``path``, made if need be, can be locked; held, it can."""
     try:
         lock = try_lock(path, exclusive=True)
-    except OSError:
-        return False
+    except OSError as error:
+        return error.errno not in _LOCKLESS
     if lock is not None:
         lock.close()
-    return lock is not None
+    return True
 
 
 def _protects(path: str) -> bool:

@@ -11,7 +11,6 @@ import os
 from collections.abc import Mapping
 
 from annexshell.repository.annex import Annex, storage
-from annexshell.repository.filelock import wait_lock
 from annexshell.repository.keysdb import Identity
 
 
@@ -30,7 +29,7 @@ def note(annex: Annex, changed: Mapping[bytes, Identity]) -> None:
     log = annex.paths.annex_dir + "/restage.log"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     lock = annex.paths.annex_dir + "/restage.lck"
-    with storage("noting files to restage", log), wait_lock(
+    with storage("noting files to restage", log), annex.locks.wait_lock(
         lock, exclusive=True
     ) as held:
         annex.sharing.share(held.fd)

@@ -15,7 +15,6 @@ import stat
 import time
 
 from annexshell.repository.annex import Annex, unlink_quietly
-from annexshell.repository.filelock import wait_lock
 from annexshell.repository.paths import ObjectPlace
 
 RETAIN_NS = 600 * 10**9
@@ -87,7 +86,8 @@ class Promises:
         """
         freezer, sharing = self._annex.freezer, self._annex.sharing
         with freezer.persist(
-            place.directory, lambda: wait_lock(place.retention_lock, exclusive=True)
+            place.directory,
+            lambda: self._annex.locks.wait_lock(place.retention_lock, exclusive=True),
         ) as lock:
             sharing.share(lock.fd)
             found = read(place)
@@ -122,7 +122,7 @@ class Promises:
 
     def _write(self, place: ObjectPlace, moment: int) -> None:
         annex = self._annex
-        guard = wait_lock(annex.paths.othertmp + ".lck", exclusive=False)
+        guard = annex.locks.wait_lock(annex.paths.othertmp + ".lck", exclusive=False)
         with guard:
             annex.sharing.share(guard.fd)
             annex.make_directories(annex.paths.othertmp)

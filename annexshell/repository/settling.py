@@ -68,7 +68,7 @@ class Settling:
         self._siblings = Siblings(repository, self._git)
         self._one_level = self._config.boolean("annex.tune.branchhash1", False)
 
-    def run(self, timeout: float) -> None:
+    def run(self, timeout: float | None) -> None:
         """Commit until nothing is left; see `Branch.settle`."""
         while self._round(timeout):
             log.debug("%s: more journal files to commit", self._repository.path)
@@ -86,7 +86,7 @@ class Settling:
             raise BranchNotCommitted(where=self._repository.path, detail=reason)
         return tip
 
-    def _round(self, timeout: float) -> bool:
+    def _round(self, timeout: float | None) -> bool:
         if not self._journal.names(1) and not self._to_merge():
             return False
         with self._journal.locked(timeout):

@@ -11,7 +11,6 @@ import os
 from annexshell.errors import (
     GcryptNotP2P,
     NotAnAnnex,
-    Unsupported,
     UnsupportedVersion,
 )
 from annexshell.model.ids import UUID
@@ -26,7 +25,7 @@ def require_served(repository: Repository, *, gcrypt: bool = False) -> None:
 
     One without a uuid is served if it is a gcrypt repository and ``gcrypt`` is given: its
     clients use commands on single keys, and no P2P protocol. Raises NotAnAnnex,
-    GcryptNotP2P, UnsupportedVersion and Unsupported.
+    GcryptNotP2P and UnsupportedVersion.
     """
     config, path = repository.config, repository.path
     if not repository.uuid:
@@ -38,8 +37,6 @@ def require_served(repository: Repository, *, gcrypt: bool = False) -> None:
         version = config.get("annex.version") or "(not set)"
         if version not in VERSIONS:
             raise UnsupportedVersion(version=version, path=path)
-    if config.boolean("annex.pidlock", False):
-        raise Unsupported(setting="annex.pidlock=true", path=path)
 
 
 def gcrypt_uuid(repository: Repository) -> UUID | None:

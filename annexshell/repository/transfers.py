@@ -11,11 +11,17 @@ import time
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from annexshell.errors import BadClientUUID, MalformedKey, TransferInProgress
+from annexshell.errors import (
+    BadClientUUID,
+    MalformedKey,
+    RequestError,
+    TransferInProgress,
+)
 from annexshell.model.ids import is_safe_uuid
 from annexshell.model.key import Key, from_file_name
 from annexshell.repository.annex import Annex, storage, unlink_quietly
-from annexshell.repository.filelock import FileLock, holder_of, try_lock
+from annexshell.repository.errors import PidLockHeld
+from annexshell.repository.filelock import FileLock
 from annexshell.repository.retention import format_stamp
 from annexshell.repository.waiting import describe_holder
 
@@ -61,7 +67,7 @@ class Transfer:
         for _ in range(_TRIES):
             self._annex.make_directories(os.path.dirname(path))
             try:
-                held = try_lock(path, exclusive=True)
+                held = self._annex.locks.try_lock(path, exclusive=True)
             except FileNotFoundError:
                 continue
             if held is None:
@@ -138,12 +144,19 @@ def begin_download(annex: Annex, key: Key, peer: bytes, name: bytes) -> Transfer
     with storage("locking the transfer", common):
         try:
             if not transfer.lock([common, transfer.peer_lock]):
-                raise TransferInProgress(key=key, holder=describe_holder(annex, key))
+                raise _busy(annex, key)
             transfer.announce(name)
         except BaseException:
             transfer.close()
             raise
     return transfer
+
+
+def _busy(annex: Annex, key: Key) -> RequestError:
+    holder = annex.locks.held_elsewhere()
+    if holder is None:
+        return TransferInProgress(key=key, holder=describe_holder(annex, key))
+    return PidLockHeld(key=key, holder=holder)
 
 
 def begin_upload(annex: Annex, key: Key, peer: bytes, name: bytes) -> Transfer:
@@ -153,7 +166,9 @@ def begin_upload(annex: Annex, key: Key, peer: bytes, name: bytes) -> Transfer:
     """
     transfer = Transfer(annex, "upload", key, peer)
     try:
-        if transfer.lock([transfer.peer_lock]):
+        # Who holds a lock on everything is not waited for.
+        free = annex.locks.held_elsewhere() is None
+        if free and transfer.lock([transfer.peer_lock]):
             transfer.announce(name)
     except OSError:
         # Sending needs no permission to write here.
@@ -191,7 +206,7 @@ def _download(annex: Annex, peer: str, name: str) -> Download | None:
         annex.paths.download_lock(key),
         annex.paths.transfer_lock("download", peer, key),
     )
-    if not any(holder_of(path) for path in locks):
+    if not any(annex.locks.holder_of(path) for path in locks):
         return None
     try:
         with open(annex.paths.transfer_info("download", peer, key), "rb") as info:

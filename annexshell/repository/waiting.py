@@ -13,7 +13,6 @@ import time
 from annexshell.model.duration import time_to_hash
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
-from annexshell.repository.filelock import holder_of
 
 _LONGEST_PAUSE = 0.5
 _LONGEST_INFO = 1 << 16
@@ -103,7 +102,7 @@ def _process(annex: Annex, key: Key) -> str:
     directories = [peer for peer, _ in _infos(annex, key)]
     locks = [annex.paths.download_lock(key)]
     locks += [annex.paths.transfer_lock("download", peer, key) for peer in directories]
-    return next(filter(None, map(holder_of, locks)), "another session")
+    return next(filter(None, map(annex.locks.holder_of, locks)), "another session")
 
 
 def _infos(annex: Annex, key: Key) -> list[tuple[str, str]]:

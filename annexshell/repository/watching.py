@@ -16,8 +16,8 @@ import os
 import stat
 from collections.abc import Iterator
 
-from annexshell.errors import CannotWatch, RefsGone
 from annexshell.repository.durable import Closing
+from annexshell.repository.errors import CannotWatch, RefsGone
 from annexshell.repository.open import Repository
 
 MERGE = 0.05

@@ -23,7 +23,7 @@ from annexshell.repository.open import Repository, locate, open_repository
 from annexshell.repository.remedies import explained
 from annexshell.repository.supported import require_served
 from annexshell.repository.timeouts import node_timeout
-from annexshell.serve.stores import Served
+from annexshell.serve.stores import Served, trash_for
 
 
 def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
@@ -91,7 +91,8 @@ def _open_node(
         repository = open_repository(locate(os.path.join(gateway.path, path), "/"))
         require_served(repository)
         if repository.uuid == asked:
-            return LocalStore(repository, gateway.uuid, clock)
+            trash = trash_for(repository, clock)
+            return LocalStore(repository, gateway.uuid, clock, trash)
     except ShellError as error:
         raise PeerUnreachable(name=name, detail=error) from error
     except OSError as error:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import attrs
 
+from annexshell.local.aside import TrashBin
 from annexshell.local.store import LocalStore
 from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID
@@ -25,7 +26,17 @@ class Served:
     negotiate: Negotiate = our_version
 
 
+def trash_for(repository: Repository, clock: Clock | None) -> TrashBin | None:
+    """Where a session's drops go first, None if they are just dropped."""
+    if not repository.config.get("annex.trashbin"):
+        return None
+    # Few repositories have one, and it brings all that reaches remotes.
+    from annexshell.serve.trashbin import RemoteTrash
+
+    return RemoteTrash(clock)
+
+
 def local(repository: Repository, client: UUID, clock: Clock | None) -> Served:
     """The repository itself."""
-    store = LocalStore(repository, client, clock)
+    store = LocalStore(repository, client, clock, trash_for(repository, clock))
     return Served(store, store.settle, store.aclose)

@@ -109,7 +109,7 @@ def test_an_unmounted_repository_is_not_an_absent_key(tmp_path: Path) -> None:
     assert done.returncode == 100 and b"no such directory" in done.stderr
     (tmp_path / "r.git").mkdir()
     done = run_shell("inannex", "r.git", str(KEY), env=environment(tmp_path))
-    assert done.returncode == 25500 and b"not a git repository" in done.stderr
+    assert done.returncode == 100 and b"the directory is empty" in done.stderr
     done = run_shell("dropkey", "r.git", "--force", str(KEY), env=environment(tmp_path))
     assert done.returncode == 255
 
@@ -117,7 +117,7 @@ def test_an_unmounted_repository_is_not_an_absent_key(tmp_path: Path) -> None:
 def test_dropkey_needs_force(repository: Repository) -> None:
     for words in ((KEY,), (), ("bad",)):
         done = shell(repository, "dropkey", *words)
-        assert done.returncode == 255
+        assert done.returncode == 1
         assert b"dropkey can cause data loss; use --force if you're sure" in done.stderr
     assert os.path.exists(place_of(repository).object)
 
@@ -147,6 +147,21 @@ def test_dropkey_takes_each_key_on_its_own(repository: Repository) -> None:
     assert not os.path.exists(place_of(repository).object)
     assert not os.path.exists(place_of(repository, other).object)
     assert len(journal(repository)) == 2
+
+
+def test_what_is_dropped_goes_to_the_trash_bin_first(tmp_path: Path) -> None:
+    trash = make_repository(tmp_path / "bin", annex_uuid="0" * 8 + HERE[8:])
+    more = {"annex_trashbin": "bin", "remote_bin_url": "../bin"}
+    repository = make_repository(tmp_path / "r.git", more=more)
+    path = write_object(repository, KEY, HELLO)
+    assert shell(repository, "dropkey", "--force", KEY).returncode == 0
+    assert not path.exists()
+    assert Path(place_of(trash).object).read_bytes() == HELLO
+    write_object(repository, KEY, HELLO)
+    os.rename(trash.path, tmp_path / "away")
+    done = shell(repository, "dropkey", "--force", KEY)
+    assert done.returncode == 1 and b"annex.trashbin=bin" in done.stderr
+    assert path.exists()
 
 
 def test_promised_content_is_not_dropped(tmp_path: Path) -> None:

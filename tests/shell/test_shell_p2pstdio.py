@@ -97,7 +97,6 @@ def test_another_uuid_is_left_to_the_server_without_a_greeting(home: Path) -> No
         ({"annex.version": None}, b"annex.version (not set) is not supported"),
         ({"annex.version": "7"}, b"annex.version 7 is not supported"),
         ({"annex.version": "11"}, b"annex.version 11 is not supported"),
-        ({"annex.pidlock": "true"}, b"annex.pidlock=true is not supported"),
         ({"annex.uuid": None, "core.gcrypt-id": ":id:x"}, b"has no P2P protocol"),
     ],
 )

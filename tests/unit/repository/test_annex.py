@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from annexshell.errors import StorageFailed, Unsupported, UnsupportedVersion
+from annexshell.errors import StorageFailed, UnsupportedVersion
 from annexshell.model.payload import Validity
 from annexshell.repository.content import Content
+from annexshell.repository.filelock import Locks
+from annexshell.repository.pidlock import PidLocks
 from tests.support.content import (
     HELLO,
     Log,
@@ -30,10 +32,11 @@ def test_unknown_versions_are_refused(tmp_path: Path, version: str) -> None:
         Content(repository)
 
 
-def test_pid_locks_are_refused(tmp_path: Path) -> None:
-    repository = make_repository(tmp_path / "r", annex_pidlock="true")
-    with pytest.raises(Unsupported, match="annex.pidlock"):
-        Content(repository)
+def test_the_kind_of_locks_follows_the_config(tmp_path: Path) -> None:
+    annex = Content(make_repository(tmp_path / "r")).annex
+    assert type(annex.locks) is Locks
+    git(tmp_path / "r", "config", "annex.pidlock", "true")
+    assert isinstance(annex.refresh().locks, PidLocks)
 
 
 def test_the_config_is_read_again_when_it_changed(tmp_path: Path) -> None:

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from annexshell.errors import JournalFailed, RemovalRefused
+from annexshell.model.key import Key
 from annexshell.repository.content import Content
+from annexshell.repository.dropping import Trash
+from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
 from tests.support.content import (
     HELLO,
@@ -129,6 +132,87 @@ def test_a_trash_bin_is_never_ignored(tmp_path: Path) -> None:
         drop(content, KEY)
     assert content.present(KEY)
     assert drop(content, sha256_key(b"absent"))
+
+
+def drop_into(
+    content: Content, trash: Trash, *, before: int | None = None, times: str = ""
+) -> bool:
+    """A REMOVE with a trash bin; the clock tells ``times``, one digit at each look."""
+    clock = iter(times)
+    return content.remove(
+        KEY,
+        before,
+        lambda: int(next(clock)),
+        prepare=Log().prepare,
+        record=Log().absent,
+        trash=trash,
+    )
+
+
+@pytest.fixture
+def binned(tmp_path: Path) -> Content:
+    content = Content(make_repository(tmp_path / "b", annex_trashbin="bin"))
+    put(content, KEY, HELLO)
+    return content
+
+
+def test_the_trash_gets_the_content_under_the_lock(binned: Content) -> None:
+    seen = []
+
+    def trash(key: Key, found: OpenObject) -> None:
+        seen.append((key, os.pread(found.fd, 100, 0), binned.being_removed(key)))
+
+    assert drop_into(binned, trash)
+    assert seen == [(KEY, HELLO, True)]
+    assert not binned.present(KEY)
+
+
+def test_what_the_trash_does_not_take_stays(binned: Content) -> None:
+    def trash(key: Key, found: OpenObject) -> None:
+        raise RemovalRefused(key=key, detail="the bin is full")
+
+    with pytest.raises(RemovalRefused, match="the bin is full"):
+        drop_into(binned, trash)
+    assert binned.present(KEY)
+    assert not binned.being_removed(KEY)
+
+
+def test_the_deadline_is_looked_at_before_and_after_the_trash(binned: Content) -> None:
+    kept = []
+
+    def trash(key: Key, found: OpenObject) -> None:
+        kept.append(key)
+
+    assert not drop_into(binned, trash, before=5, times="5")
+    assert kept == []
+    assert not drop_into(binned, trash, before=5, times="45")
+    assert kept == [KEY]
+    assert binned.present(KEY)
+    assert drop_into(binned, trash, before=5, times="44")
+
+
+def test_content_that_changes_while_it_is_kept_stays(
+    tmp_path: Path, binned: Content
+) -> None:
+    path = object_path(binned.annex.repository, KEY)
+
+    def trash(key: Key, found: OpenObject) -> None:
+        path.chmod(0o644)
+        path.write_bytes(b"edit!\n")
+        os.utime(path, ns=(1, 1))
+
+    with pytest.raises(RemovalRefused, match="changed"):
+        drop_into(binned, trash)
+    assert path.read_bytes() == b"edit!\n"
+
+
+def test_damaged_content_is_nothing_for_the_trash(binned: Content) -> None:
+    path = object_path(binned.annex.repository, KEY)
+    path.chmod(0o644)
+    path.write_bytes(b"he")
+    with pytest.raises(RemovalRefused, match="git annex fsck"):
+        drop_into(binned, lambda key, found: None)
+    assert path.exists()
 
 
 def test_damaged_objects_can_be_removed(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from annexshell.errors import InitializationFailed, InitializationRefused, Unsupported
+from annexshell.errors import Unsupported
 from annexshell.logs.mapped import Trust
 from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.repository import configfile, identity
 from annexshell.repository import initialise as module
 from annexshell.repository import probing
 from annexshell.repository.branch import Branch
+from annexshell.repository.errors import InitializationFailed, InitializationRefused
 from annexshell.repository.firstlogs import FirstLogs
 from annexshell.repository.initialise import describe, initialise
 from annexshell.repository.open import Repository, open_repository
@@ -168,15 +172,6 @@ def test_a_pending_file_that_is_damaged_is_not_believed(tmp_path: Path) -> None:
     assert looks_like_uuid(initialise(opened(path), DESCRIPTION).uuid)
 
 
-def test_what_needs_the_operator_is_left_to_them(tmp_path: Path) -> None:
-    path = make(tmp_path / "r", "--bare")
-    git("-C", path, "config", "annex.pidlock", "true")
-    with pytest.raises(Unsupported):
-        initialise(opened(path), DESCRIPTION)
-    assert not opened(path).uuid
-    assert not (path / "annex").exists()
-
-
 def test_the_operators_command_can_prevent_it(tmp_path: Path) -> None:
     path = make(tmp_path / "r", "--bare")
     git("-C", path, "config", "annex.pre-init-command", "pwd > asked; false")
@@ -198,6 +193,13 @@ def test_a_command_that_may_not_run_prevents_it(
     with pytest.raises(InitializationRefused):
         initialise(opened(path), DESCRIPTION)
     assert not (path / "ran").exists()
+
+
+def test_a_pid_lock_is_taken_and_given_back(tmp_path: Path) -> None:
+    path = make(tmp_path / "r", "--bare")
+    git("-C", path, "config", "annex.pidlock", "true")
+    assert looks_like_uuid(initialise(opened(path), DESCRIPTION).uuid)
+    assert not (path / "annex" / "pidlock").exists()
 
 
 def test_a_private_repository_is_described_in_private_alone(tmp_path: Path) -> None:
@@ -247,13 +249,22 @@ def test_a_crippled_file_system_is_remembered(
         initialise(opened(make(tmp_path / "w")), DESCRIPTION)
 
 
-def test_a_file_system_without_locks_is_refused(
+def test_a_file_system_without_locks_gets_a_pid_lock(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lockless = probing.Abilities(False, True, True, True)
-    monkeypatch.setattr(module, "probe", lambda path: lockless)
-    with pytest.raises(Unsupported, match="locks"):
-        initialise(opened(make(tmp_path / "r", "--bare")), DESCRIPTION)
+    real = fcntl.fcntl
+
+    def lockless(fd: int, command: int, argument: Any = 0) -> Any:
+        here = os.readlink(f"/proc/self/fd/{fd}").startswith(str(tmp_path))
+        if here and command == fcntl.F_OFD_SETLK:
+            raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        return real(fd, command, argument)
+
+    monkeypatch.setattr(fcntl, "fcntl", lockless)
+    path = make(tmp_path / "r", "--bare")
+    config = initialise(opened(path), DESCRIPTION).config
+    assert config.get("annex.pidlock") == "true"
+    assert not (path / "annex/pidlock").exists()
 
 
 def test_what_a_sound_file_system_gets_set(tmp_path: Path) -> None:

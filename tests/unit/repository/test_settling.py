@@ -317,15 +317,34 @@ def test_a_commit_never_fails_for_lack_of_a_name(
     _clean(repo)
 
 
+def _hook(path: Path, body: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{body}\n")
+    path.chmod(0o755)
+
+
 def test_the_configured_message_is_used(repo: Repo) -> None:
-    repo.git("config", "annex.commitmessage-command", "printf 'a\\nb\\n\\n'")
+    """As by git-annex the hook counts most, then the command, then the fixed text."""
+    steps = [b"fixed\n", b"a\nb\n\n", b"of the hook\n"]
+    repo.git("config", "annex.commitmessage", "fixed")
+    for number, expected in enumerate(steps):
+        if number == 1:
+            command = "printf 'a\\nb\\n\\n'"
+            repo.git("config", "annex.commitmessage-command", command)
+        if number == 2:
+            _hook(repo.path / "hooks" / "commitmessage-annex", "echo of the hook")
+        repo.put_journal(b"x%d.log" % number, A)
+        _settle(repo)
+        assert _message(repo) == expected
+
+
+def test_git_annex_hooks_are_not_where_hooks_of_git_are(repo: Repo) -> None:
+    repo.git("config", "core.hooksPath", str(repo.path / "elsewhere"))
+    _hook(repo.path / "elsewhere" / "commitmessage-annex", "echo elsewhere")
+    _hook(repo.path / "hooks" / "commitmessage-annex", "echo here")
     repo.put_journal(K_NAME, A)
     _settle(repo)
-    assert _message(repo) == b"a\nb\n\n"
-    repo.git("config", "annex.commitmessage", "fixed")
-    repo.put_journal(K_NAME, B)
-    _settle(repo)
-    assert _message(repo) == b"fixed\n"
+    assert _message(repo) == b"here\n"
 
 
 def test_a_message_command_that_fails_is_done_without(

@@ -8,7 +8,6 @@ from annexshell.errors import (
     GcryptNotP2P,
     NotAnAnnex,
     ShellError,
-    Unsupported,
     UnsupportedVersion,
 )
 from annexshell.repository.config import GitConfig
@@ -42,7 +41,6 @@ def test_other_versions_are_refused(version: str) -> None:
         ([("annex.version", "10")], NotAnAnnex),
         ([("annex.uuid", ""), ("annex.version", "10")], NotAnAnnex),
         ([("core.gcrypt-id", ":id:x")], GcryptNotP2P),
-        ([UUID, ("annex.version", "10"), ("annex.pidlock", "true")], Unsupported),
     ],
 )
 def test_what_is_no_annex_of_ours(
@@ -55,8 +53,7 @@ def test_what_is_no_annex_of_ours(
 def test_a_gcrypt_repository_is_served_to_commands_that_know_it() -> None:
     gcrypt = ("core.gcrypt-id", ":id:x")
     require_served(repository(gcrypt), gcrypt=True)
-    with pytest.raises(Unsupported):
-        require_served(repository(gcrypt, ("annex.pidlock", "true")), gcrypt=True)
+    require_served(repository(gcrypt, ("annex.pidlock", "true")), gcrypt=True)
     with pytest.raises(NotAnAnnex):
         require_served(repository(("core.gcrypt-id", "")), gcrypt=True)
     with pytest.raises(UnsupportedVersion):

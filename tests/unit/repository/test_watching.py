@@ -11,7 +11,7 @@ from pathlib import Path
 import inotify_simple
 import pytest
 
-from annexshell.errors import CannotWatch, RefsGone
+from annexshell.repository.errors import CannotWatch, RefsGone
 from annexshell.repository.open import Repository, open_repository
 from annexshell.repository.watching import RefWatcher
 from tests.support.process import LIMIT

@@ -1,0 +1,41 @@
+"""What only the modules of this package refuse or fail at; see `annexshell.errors`."""
+
+from __future__ import annotations
+
+from annexshell.errors import AnnexshellError, Mendable, RequestError, ShellError
+
+
+class InitializationRefused(ShellError):
+    text = (
+        "Initialization prevented by {hook} ({path}): ask who runs the server."
+        " Not initialized."
+    )
+
+
+class InitializationFailed(Mendable):
+    """Initialising stopped midway; trying again goes on with the same uuid."""
+
+    text = "the repository could not be initialised ({path}): {detail}"
+
+
+class PidLockHeld(RequestError):
+    text = (
+        "unable to take transfer lock ({key}): with annex.pidlock one process at a time can,"
+        " now it is {holder}; try again when it is done"
+    )
+
+
+class CannotWatch(RequestError):
+    text = "changes of the refs cannot be watched ({where}): {detail}"
+
+
+class RefsGone(RequestError):
+    """Nothing more can be heard of the repository; a client may try it again."""
+
+    text = "the refs are not there any more ({where}): {detail}"
+
+
+class LogUnusable(AnnexshellError):
+    """Only ever a warning: what was to be logged goes on."""
+
+    text = "{setting} cannot be written to ({path}): {detail}; going on without it"

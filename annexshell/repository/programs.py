@@ -1,0 +1,84 @@
+"""Running the operator's programs: hooks and commands from git config.
+
+Their output goes to stderr, because stdout may be the protocol. While one runs, whoever
+lends a lock (annex.pidlock, spec 02 §8) keeps it, and the program is told: a git-annex in
+it would otherwise wait for the lock of the process that waits for it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from annexshell.repository.gitprocess import inherited_environment
+
+if TYPE_CHECKING:
+    import subprocess
+
+_STDERR = 2
+
+
+class Lender(Protocol):
+    """A lock of this process that programs it runs are to know of."""
+
+    variable: str
+    """What is set to 1 in the program's environment."""
+
+    def lend(self) -> bool:
+        """Keep it until `give_back`; False if it is not held."""
+
+    def give_back(self) -> None: ...
+
+
+LENDERS: list[Lender] = []
+
+
+@contextmanager
+def lent() -> Iterator[list[str]]:
+    """Keep all locks that are held, and name their variables, for a program's run."""
+    kept = [lender for lender in list(LENDERS) if lender.lend()]
+    try:
+        yield [lender.variable for lender in kept]
+    finally:
+        for lender in kept:
+            lender.give_back()
+
+
+def run_program(
+    argv: Sequence[str],
+    *,
+    cwd: str | None = None,
+    capture: bool = False,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[bytes]:
+    """Run a program to its end, without input.
+
+    With ``capture`` what it prints is in the result. After ``timeout`` seconds it is
+    killed with all it started, and subprocess.TimeoutExpired raised. Raises OSError if it
+    cannot be run.
+    """
+    import subprocess
+
+    with (
+        lent() as variables,
+        subprocess.Popen(
+            argv,
+            cwd=cwd,
+            env=inherited_environment(variables) if variables else None,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE if capture else _STDERR,
+            process_group=None if timeout is None else 0,
+        ) as child,
+    ):
+        try:
+            out, _ = child.communicate(timeout=timeout)
+        except BaseException:
+            if timeout is None:
+                child.kill()
+            else:
+                os.killpg(child.pid, signal.SIGKILL)
+            raise
+        return subprocess.CompletedProcess(argv, child.returncode, out)
