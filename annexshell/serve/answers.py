@@ -201,18 +201,13 @@ async def _receive(session: Session, intake: Intake, length: int) -> Outcome:
     inner = payload.verdict
 
     async def verdict() -> Validity:
-        try:
-            return await _verdict(session, inner)
-        except LinkClosed:
-            # Nobody is left to be answered, but the bytes are all here.
-            log.debug("the client left without a verdict")
-            return Validity.INVALID
+        return await _verdict(session, inner)
 
     payload.verdict = verdict
     try:
         return await intake.accept(payload)
     finally:
-        await _finish_reading(session, payload, inner)
+        await _finish_reading(session, payload)
 
 
 async def _verdict(
@@ -223,16 +218,17 @@ async def _verdict(
         return await inner()
     except (Malformed, OutOfTurn) as error:
         session.complain(error)
-        return Validity.INVALID
+    except LinkClosed as error:
+        # Nobody is left to be answered, but the bytes are all here.
+        log.debug("%s, without a verdict", error)
+    return Validity.INVALID
 
 
-async def _finish_reading(
-    session: Session, payload: Payload, verdict: Callable[[], Awaitable[Validity]]
-) -> None:
+async def _finish_reading(session: Session, payload: Payload) -> None:
     """After a store gave up: what the client still sends is not the next request."""
     await moving.drain(payload)
     if session.channel.talk.state is State.UPLOADED:
-        await _verdict(session, verdict)
+        await payload.verdict()
 
 
 async def _connect(session: Session, request: m.Connect) -> None:

@@ -80,7 +80,8 @@ class Link:
         return bool(poll.poll(0))
 
     async def hung_up(self) -> None:
-        """Return when the peer says or closes something."""
+        """Return when the peer says or closes something. Raises LinkStalled after a stall."""
+        self._check()
         await trio.lowlevel.wait_readable(self.reading)
 
     async def gone(self) -> None:

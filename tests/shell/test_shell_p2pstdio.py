@@ -97,7 +97,6 @@ def test_another_uuid_is_left_to_the_server_without_a_greeting(home: Path) -> No
         ({"annex.version": None}, b"annex.version (not set) is not supported"),
         ({"annex.version": "7"}, b"annex.version 7 is not supported"),
         ({"annex.version": "11"}, b"annex.version 11 is not supported"),
-        ({"annex.uuid": None, "core.gcrypt-id": ":id:x"}, b"has no P2P protocol"),
     ],
 )
 def test_what_cannot_be_served_safely_is_not_greeted(
@@ -109,6 +108,14 @@ def test_what_cannot_be_served_safely_is_not_greeted(
     done = session(home, f"'{CLIENT}'")
     assert (done.returncode, done.stdout) == (255, b"")
     assert said in done.stderr
+
+
+def test_a_gcrypt_repository_has_no_such_session(home: Path) -> None:
+    git("-C", home / "r.git", "config", "--unset", "annex.uuid")
+    git("-C", home / "r.git", "config", "core.gcrypt-id", ":id:x")
+    done = session(home, f"'{CLIENT}'")
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert b"has no P2P protocol" in done.stderr
 
 
 def test_what_is_no_annex_is_not_greeted(home: Path) -> None:

@@ -14,7 +14,7 @@ from annexshell.repository.probing import Abilities, probe
 
 
 def refuse(*arguments: object, **more: object) -> None:
-    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+    raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
 
 
 def test_everything_works_where_the_tests_run(tmp_path: Path) -> None:
