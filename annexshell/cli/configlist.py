@@ -8,7 +8,6 @@ import stat
 
 from annexshell.cli.commands import Invocation
 from annexshell.cli.identity import require_own_uuid
-from annexshell.cli.output import write_all
 from annexshell.errors import (
     BadParameters,
     BlockedBy,
@@ -16,6 +15,7 @@ from annexshell.errors import (
     NotARepository,
     printable,
 )
+from annexshell.model.writing import write_all
 from annexshell.policy.restrictions import READONLY
 from annexshell.repository.gitprocess import GitFailed, git_output
 from annexshell.repository.open import Repository, open_repository

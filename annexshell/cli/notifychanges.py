@@ -13,8 +13,8 @@ import select
 from annexshell.cli.commands import Invocation
 from annexshell.cli.configlist import has_annex_branch
 from annexshell.cli.identity import foreign_uuid
-from annexshell.cli.output import write_all
 from annexshell.errors import BadParameters, NotAnAnnex
+from annexshell.model.writing import write_all
 from annexshell.repository.open import Repository, open_repository
 from annexshell.repository.watching import MERGE, RefWatcher
 

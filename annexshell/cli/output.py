@@ -1,14 +1,8 @@
-"""Writing to a descriptor past Python's buffers."""
+"""What is said to the person at the client."""
 
 from __future__ import annotations
 
-import os
-
-
-def write_all(descriptor: int, text: bytes) -> None:
-    """Write all of ``text``. Raises OSError."""
-    while text:
-        text = text[os.write(descriptor, text) :]
+from annexshell.model.writing import write_all
 
 
 def tell(error: Exception) -> None:

@@ -6,9 +6,9 @@ import os
 
 from annexshell.cli.commands import Invocation
 from annexshell.cli.identity import foreign_uuid
-from annexshell.cli.output import write_all
 from annexshell.errors import BadClientUUID
 from annexshell.model.ids import UUID, is_safe_uuid
+from annexshell.model.writing import write_all
 from annexshell.repository.open import open_repository
 from annexshell.repository.supported import require_served
 from annexshell.serve.request import SessionRequest

@@ -19,7 +19,6 @@ from annexshell.cli.commandline import (
 )
 from annexshell.cli.commands import COMMANDS, Invocation, help_text, usage
 from annexshell.cli.environment import Surroundings, take_surroundings
-from annexshell.cli.output import write_all
 from annexshell.errors import (
     AccessFailed,
     AnnexshellError,
@@ -30,6 +29,7 @@ from annexshell.errors import (
     RepositoryBusy,
     UnknownOption,
 )
+from annexshell.model.writing import write_all
 from annexshell.policy.directory import confine
 from annexshell.repository.open import resolve, without_git
 

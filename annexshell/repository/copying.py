@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 
+from annexshell.model.writing import write_all
 from annexshell.repository.objects import CHUNK
 
 _FICLONE = 0x40049409
@@ -49,10 +50,3 @@ def _copy_bytes(source: int, target: int, offset: int) -> int:
         write_all(target, chunk)
         done += len(chunk)
     return done
-
-
-def write_all(fd: int, content: bytes) -> None:
-    """Write every byte. Raises OSError."""
-    rest = memoryview(content)
-    while rest:
-        rest = rest[os.write(fd, rest) :]

@@ -7,16 +7,20 @@ must also be unmodified, which may take reading all of it: call from a thread th
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from typing import NamedTuple
 
+from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, failed, storage
 from annexshell.repository.durable import Closing
 from annexshell.repository.hashing import Verifier, check_of
 from annexshell.repository.keysdb import Identity, inode_caches, inodes_changed
 from annexshell.repository.paths import ObjectPlace
+
+log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 """Bytes read at once where content is hashed."""
@@ -83,7 +87,11 @@ class Objects:
                 fd = os.open(found.place.object, _READ)
             except FileNotFoundError:
                 return None
-        opened = OpenObject(fd, found.place.object, offset)
+            try:
+                opened = OpenObject(fd, found.place.object, offset)
+            except BaseException:
+                os.close(fd)
+                raise
         if opened.identity != Identity.of(found.status) or self._linked_edit(
             key, found
         ):
@@ -149,12 +157,20 @@ class OpenObject(Closing):
         return self.size - self.offset
 
     def still_valid(self) -> bool:
-        """Whether what was read since opening was the key's content, for all we know."""
-        status = status_of(self._path)
+        """Whether what was read since opening was the key's content, for all we know.
+
+        A disk that does not tell gives no reason to vouch for it.
+        """
+        try:
+            status = status_of(self._path)
+            now = os.fstat(self.fd)
+        except (OSError, StorageFailed) as error:
+            log.warning("cannot tell whether %s changed: %s", self._path, error)
+            return False
         return (
             status is not None
             and Identity.of(status) == self.identity
-            and Identity.of(os.fstat(self.fd)) == self.identity
+            and Identity.of(now) == self.identity
         )
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import stat
 
 from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
+from annexshell.model.writing import write_all
 from annexshell.repository.annex import Annex, storage, unlink_quietly
 from annexshell.repository.objects import CHUNK
 
@@ -142,9 +143,7 @@ class Partial:
         try:
             offset = 0
             while chunk := os.pread(self.fd, CHUNK, offset):
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[os.write(fd, rest) :]
+                write_all(fd, memoryview(chunk))
                 offset += len(chunk)
             os.fchmod(fd, stat.S_IMODE(os.fstat(self.fd).st_mode))
             if self._annex.fsync:

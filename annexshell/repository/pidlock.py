@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from annexshell.model.writing import write_all
 from annexshell.repository import sidelock
 from annexshell.repository.filelock import FileLock, Locks, open_lock_file, wait_for
 from annexshell.repository.gitprocess import is_inherited
@@ -340,7 +341,7 @@ def _write(path: str, text: bytes) -> os.stat_result:
     """A new file for everybody to read; what it is on the disk. Raises OSError."""
     fd = os.open(path, _NEW, 0o600)
     try:
-        os.write(fd, text)
+        write_all(fd, text)
         os.fchmod(fd, 0o444)
         return os.fstat(fd)
     finally:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from annexshell.model.writing import write_all
 from annexshell.repository.annex import Annex, storage
 from annexshell.repository.keysdb import Identity
 
@@ -36,6 +37,6 @@ def note(annex: Annex, changed: Mapping[bytes, Identity]) -> None:
         fd = os.open(log, flags | os.O_NONBLOCK, 0o666)
         try:
             annex.sharing.share(fd)
-            os.write(fd, b"".join(lines))
+            write_all(fd, b"".join(lines))
         finally:
             os.close(fd)

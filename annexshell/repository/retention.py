@@ -14,6 +14,7 @@ import re
 import stat
 import time
 
+from annexshell.model.writing import write_all
 from annexshell.repository.annex import Annex, unlink_quietly
 from annexshell.repository.paths import ObjectPlace
 
@@ -138,7 +139,7 @@ class Promises:
         fd = os.open(path, flags, 0o666)
         try:
             self._annex.sharing.share(fd)
-            os.write(fd, text)
+            write_all(fd, text)
             if self._annex.fsync:
                 os.fsync(fd)
         finally:

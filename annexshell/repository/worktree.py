@@ -16,10 +16,11 @@ from functools import partial
 
 from annexshell.errors import RequestError
 from annexshell.model.key import Key
+from annexshell.model.writing import write_all
 from annexshell.repository import restage
 from annexshell.repository.annex import Annex
 from annexshell.repository.associated import Associated
-from annexshell.repository.copying import copy_content, write_all
+from annexshell.repository.copying import copy_content
 from annexshell.repository.entries import Entry, scratch, work_file
 from annexshell.repository.exchange import replace
 from annexshell.repository.gitprocess import GitFailed

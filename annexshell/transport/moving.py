@@ -131,8 +131,12 @@ async def _first_that_works(
             await way(payload, link)
         except Unsupported:
             continue
-        except (ConnectionError, BrokenPipeError) as error:
+        except (ConnectionError, TimeoutError) as error:
             raise LinkClosed(name=link.name) from error
+        except OSError as error:
+            # A bad disk, say. The call does not tell which side it was; either way the
+            # bytes promised cannot be delivered.
+            log.warning("%s cannot be sent: %s", payload.source, error.strerror)
         return _check_all(payload)
 
 

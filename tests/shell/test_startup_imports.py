@@ -35,7 +35,7 @@ SHELL = frozenset(
         ".cli.commandline",
         ".cli.commands",
         ".cli.environment",
-        ".cli.output",
+        ".model.writing",
         ".cli.shell",
         ".errors",
         ".model",

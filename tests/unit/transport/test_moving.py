@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Callable
@@ -99,6 +100,28 @@ async def test_from_a_stream(
         # What belongs to the next message was left alone.
         assert await link.read(100) == b"next message"
     link.close()
+
+
+@pytest.mark.parametrize("call", ["sendfile", "splice"])
+@trio_test
+async def test_a_disk_that_cannot_be_read_is_a_source_that_ends_early(
+    call: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def broken(*args: object, **kwargs: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, call, broken)
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    with path.open("rb") as file:
+        at = 0 if call == "sendfile" else None
+        payload = Payload(len(CONTENT), file.fileno(), position=at)
+        reading, writing = pipe()
+        link = link_to(writing)
+        with pytest.raises(PayloadShort):
+            await moving.send(payload, link)
+        link.close()
+        os.close(reading)
 
 
 @every_sink
