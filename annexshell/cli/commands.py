@@ -34,6 +34,8 @@ class Command(NamedTuple):
     in_append_only: bool = True
     tells_presence: bool = False
     """A client takes exit code 1 for absent content, so it must not mean anything else."""
+    audited: bool = False
+    """It is in the audit log, also where a restriction refuses it."""
 
     def load(self) -> Callable[[Invocation], int]:
         """The function that carries the command out and returns the exit status."""
@@ -81,6 +83,7 @@ COMMANDS: dict[str, Command] = {
         "KEY [--uuid UUID] [-- remoteuuid=UUID -- --bwlimit=RATE]",
         "annexshell.cli.transfer",
         "sendkey",
+        audited=True,
     ),
     "recvkey": Command(
         "runs rsync in server mode to receive content",
@@ -88,6 +91,7 @@ COMMANDS: dict[str, Command] = {
         "annexshell.cli.transfer",
         "recvkey",
         in_read_only=False,
+        audited=True,
     ),
     "dropkey": Command(
         "drops annexed content for specified keys",
@@ -96,6 +100,7 @@ COMMANDS: dict[str, Command] = {
         "dropkey",
         in_read_only=False,
         in_append_only=False,
+        audited=True,
     ),
     "gcryptsetup": Command(
         "sets up a gcrypt repository",

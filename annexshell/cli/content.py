@@ -59,15 +59,25 @@ def dropkey(invocation: Invocation) -> int:
     repository = open_here(invocation)
     if "--force" not in invocation.parameters.flags:
         raise ForceNeeded()
+    # inannex, which clients run far more often, needs nothing of it.
+    from annexshell.cli.audited import audit_of
+    from annexshell.repository.audit import REMOVED
+
+    audit = audit_of(repository, invocation.surroundings, invocation.parameters)
     content, log = Content(repository), LocationLog(invocation, repository)
     trash = _trash(invocation, repository)
     status = 0
     for word in invocation.parameters.positional:
         try:
-            _drop(content, log, parse_key(word), trash)
+            key = parse_key(word)
+            with audit.request("dropkey", key=key.text) as entry:
+                _drop(content, log, key, trash)
+                entry.outcome = REMOVED
         except (RequestError, MalformedKey) as error:
             tell(error)
             status = 1
+    if log.changed:
+        content.annex.hooks.content_changed(repository.path)
     return status
 
 

@@ -6,6 +6,7 @@ for it (spec 02 §14.5).
 
 from __future__ import annotations
 
+import logging
 import os
 
 from annexshell.cli.commandline import Parameters
@@ -28,10 +29,18 @@ def open_here(invocation: Invocation) -> Repository:
 
     Raises ShellError, in git-annex-shell's order of checks (spec 01 §1.4).
     """
+    _begin_warnings()
     repository = open_repository(invocation.path)
     require_own_uuid(repository, invocation.parameters.uuid, invocation.command)
     require_served(repository, gcrypt=True)
     return repository
+
+
+def _begin_warnings() -> None:
+    """What is logged reads as what we tell ourselves; nothing else takes it here."""
+    stderr = logging.StreamHandler()
+    stderr.setFormatter(logging.Formatter("annexshell: %(message)s"))
+    logging.basicConfig(handlers=[stderr], level=logging.WARNING)
 
 
 def parse_key(text: str) -> Key:
@@ -69,6 +78,8 @@ class LocationLog:
         self._clock = invocation.surroundings.clock
         self._repository = repository
         self._branch: Branch | None = None
+        self.changed = False
+        """Whether there was something to record: content came or went."""
 
     def check(self, key: Key) -> None:
         """Raise what `record` would, before content is removed."""
@@ -77,6 +88,7 @@ class LocationLog:
 
     def record(self, key: Key, present: bool) -> None:
         """Raises JournalFailed, BranchUnreadable, LockTimeout."""
+        self.changed = True
         if self._repository.uuid:
             self._opened().record(key, self._repository.uuid, present)
 

@@ -23,6 +23,7 @@ from annexshell.errors import (
     AccessFailed,
     AnnexshellError,
     BadParameters,
+    BlockedBy,
     Mendable,
     NoSuchRepository,
     NotGitCommand,
@@ -140,10 +141,23 @@ def _told(error: OSError) -> AnnexshellError:
     return kind(where=error.filename or "-", detail=explained(error))
 
 
+def _check(asked: Builtin, surroundings: Surroundings) -> None:
+    """Raise BlockedBy, noted where it is audited, if the command itself is forbidden."""
+    command = COMMANDS[asked.command]
+    try:
+        command.check(surroundings.restrictions)
+    except BlockedBy as error:
+        if command.audited:
+            from annexshell.cli.audited import note_refusal
+
+            note_refusal(asked, surroundings, error)
+        raise
+
+
 def _builtin(asked: Builtin, surroundings: Surroundings) -> int:
     command = COMMANDS[asked.command]
     restrictions, home = surroundings.restrictions, surroundings.home
-    command.check(restrictions)
+    _check(asked, surroundings)
 
     def directory() -> str:
         try:

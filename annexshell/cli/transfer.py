@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing, nullcontext
 from functools import partial
 
+from annexshell.cli.audited import audit_of
 from annexshell.cli.commands import Invocation
 from annexshell.cli.errors import (
     ContentChanged,
@@ -20,8 +21,10 @@ from annexshell.errors import RequestError
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
+from annexshell.repository.audit import ABSENT, DELIVERED, STORED, Entry
 from annexshell.repository.content import Content
 from annexshell.repository.intake import Intake
+from annexshell.repository.open import Repository
 
 _NOBODY = UUID(b"00000000-0000-0000-0000-000000000000")
 """Stands for a sender that did not say who it is: others must see its reception too."""
@@ -36,25 +39,36 @@ def sendkey(invocation: Invocation) -> int:
     key = only_key(invocation)
     if key is None:
         return 0
-    return _told(lambda: _send(invocation, Content(repository), key))
+    content = Content(repository)
+    entry = _entry(invocation, repository, key)
+    status = _told(entry, lambda: _send(invocation, content, entry, key))
+    if entry.outcome == ABSENT:
+        raise KeyNotPresent(key=key)
+    return status
 
 
-def _told(transfer: Callable[[], object]) -> int:
+def _entry(invocation: Invocation, repository: Repository, key: Key) -> Entry:
+    audit = audit_of(repository, invocation.surroundings, invocation.parameters)
+    return audit.request(invocation.command, key=key.text)
+
+
+def _told(entry: Entry, transfer: Callable[[], None]) -> int:
     """0, or 1 with the reason on stderr: nothing but 0 is looked at (spec 02 §15)."""
     try:
-        transfer()
+        with entry:
+            transfer()
     except RequestError as error:
         tell(error)
         return 1
     return 0
 
 
-def _send(invocation: Invocation, content: Content, key: Key) -> int:
-    """The bytes of the content that was sent."""
+def _send(invocation: Invocation, content: Content, entry: Entry, key: Key) -> None:
     peer = remote_uuid(invocation.parameters)
     opened = content.open_for_get(key)
     if opened is None:
-        raise KeyNotPresent(key=key)
+        entry.outcome = ABSENT
+        return
     words = sender_words(opened.path, invocation.parameters.rsync_options)
     upload = content.begin_upload(key, peer=peer) if peer else None
     with opened, closing(upload) if upload else nullcontext():
@@ -64,7 +78,8 @@ def _send(invocation: Invocation, content: Content, key: Key) -> int:
         # rsync found the file by its name; the descriptor says whether it was this one.
         if not opened.still_valid():
             raise ContentChanged(key=key)
-        return opened.size
+        entry.bytes = opened.size
+        entry.outcome = DELIVERED
 
 
 def recvkey(invocation: Invocation) -> int:
@@ -77,21 +92,29 @@ def recvkey(invocation: Invocation) -> int:
     key = only_key(invocation)
     if key is None:
         return 0
-    log = LocationLog(invocation, repository)
-    return _told(lambda: _receive(invocation, Content(repository), key, log))
+    log, content = LocationLog(invocation, repository), Content(repository)
+    entry = _entry(invocation, repository, key)
+    status = _told(entry, lambda: _receive(invocation, content, entry, key, log))
+    if log.changed:
+        content.annex.hooks.content_changed(repository.path)
+    return status
 
 
 def _receive(
-    invocation: Invocation, content: Content, key: Key, log: LocationLog
-) -> int:
-    """The bytes of the content that was received."""
+    invocation: Invocation, content: Content, entry: Entry, key: Key, log: LocationLog
+) -> None:
     peer = remote_uuid(invocation.parameters) or _NOBODY
     with content.begin_again(key, peer=peer) as intake:
-        _fill(invocation, intake)
+        try:
+            _fill(invocation, intake)
+        finally:
+            # Also of what stays for the next attempt.
+            entry.offset = intake.offset
+            entry.bytes = max(intake.size() - intake.offset, 0)
         record = partial(log.record, key, True)
         if intake.unproven or not intake.finish(Validity.VALID, record):
             raise VerificationFailed(key=key)
-        return intake.written
+        entry.outcome = STORED
 
 
 def _fill(invocation: Invocation, intake: Intake) -> None:

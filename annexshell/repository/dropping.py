@@ -62,8 +62,9 @@ class Dropping:
         """Make the content absent; False if ``clock`` has reached ``before``.
 
         True also if it was absent. ``prepare`` raises if ``record`` could not log the
-        absence. With annex.trashbin the content first goes to ``trash``. Work tree files that nobody changed become pointers. Raises ContentLocked,
-        RemovalRefused, StorageFailed, LockTimeout, and as the callables do.
+        absence. With annex.trashbin the content first goes to ``trash``. Work tree files
+        that nobody changed become pointers. Raises ContentLocked, RemovalRefused,
+        StorageFailed, LockTimeout, and as the callables do.
         """
         in_time = partial(_is_before, before, clock)
         if not self._removable(key, self._objects.find(key)):

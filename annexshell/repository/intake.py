@@ -221,6 +221,10 @@ class Intake(Closing):
         told = self._verifier.verifies or self.key.size is not None
         return not (self.written or told)
 
+    def size(self) -> int:
+        """Bytes in the file, whoever wrote them. Raises StorageFailed."""
+        return self._partial.size()
+
     def count_written(self) -> None:
         """The other program has ended: what is in the file now is what was received.
 

@@ -9,8 +9,18 @@ from pathlib import Path
 import pytest
 
 from tests.support.audit import lines_of, told
+from tests.support.rsync import rsync
 from tests.support.session import CLIENT_UUID, Session, sha256_key
-from tests.support.shell import UUID_HERE, environment, git, make_annex
+from tests.support.shell import (
+    UUID_HERE,
+    Done,
+    environment,
+    git,
+    make_annex,
+    run_shell,
+    write_identity,
+)
+from tests.support.world import write_program
 
 _START = "import sys; from annexshell.cli.shell import main; sys.exit(main())"
 CONTENT = b"hello world"
@@ -77,6 +87,144 @@ def test_attempts_that_a_restriction_stops(home: Path, mode: str) -> None:
         session.end()
     (line,) = told(home / "r.git/annexshell-audit.jsonl")
     assert line.startswith("REMOVE refused: this repository is ")
+
+
+# -- commands on single keys ---------------------------------------------------------------
+
+
+@pytest.fixture
+def file(home: Path) -> Path:
+    configure(home, "annexshell.auditlog", "annexshell-audit.jsonl")
+    configure(home, "annex.diskreserve", "1")
+    write_identity(home)
+    return home / "r.git/annexshell-audit.jsonl"
+
+
+FIELD = f"remoteuuid={CLIENT_UUID}"
+NAME = KEY.decode()
+
+
+def run(home: Path, command: str, *words: str, **env: str) -> Done:
+    return run_shell(command, "r.git", *words, env=environment(home, **env))
+
+
+def carry(home: Path, command: str, *files: str, **env: str) -> int:
+    """A transfer with rsync at both ends; the exit code of ours."""
+    words = f"git-annex-shell {command} r.git {NAME} -- {FIELD} --"
+    return rsync(words, *files, place=home, env=environment(home, **env))[0]
+
+
+def test_content_carried_by_rsync(home: Path, file: Path) -> None:
+    (home / "source").write_bytes(CONTENT)
+    who = {"ANNEXSHELL_USER": "ann", "SSH_CONNECTION": SSH}
+    assert carry(home, "sendkey", "dummy:", "target", **who) == 1
+    assert carry(home, "recvkey", "source", "dummy:", **who) == 0
+    assert carry(home, "sendkey", "dummy:", "target", **who) == 0
+    assert run(home, "dropkey", "--force", NAME, "bad", NAME, **who).returncode == 1
+    assert told(file) == [
+        "sendkey absent",
+        "recvkey stored",
+        "sendkey delivered",
+        "dropkey removed",
+        "dropkey removed",
+    ]
+    lines = lines_of(file)
+    assert [line["bytes"] for line in lines] == [0, 11, 11, 0, 0]
+    assert {line["key"] for line in lines} == {NAME}
+    assert {line["user"] for line in lines} == {"ann"}
+    assert {line["connection"] for line in lines} == {SSH}
+    assert [line.get("client") for line in lines] == [CLIENT_UUID] * 3 + [None] * 2
+    assert lines[3]["session"] == lines[4]["session"] != lines[2]["session"]
+
+
+def test_a_broken_transfer_by_rsync_counts_what_came(home: Path, file: Path) -> None:
+    (home / "fake").mkdir()
+    write_program(
+        home / "fake/rsync", 'for last; do :; done; printf hel >"$last"; exit 12'
+    )
+    path = f"{home}/fake:{environment(home)['PATH']}"
+    assert run(home, "recvkey", NAME, PATH=path).returncode == 1
+    assert run(home, "recvkey", NAME, "--", "remoteuuid=../x", PATH=path).returncode
+    first, second = lines_of(file)
+    assert first["outcome"] == "failed" and "exit code 12" in first["reason"]
+    assert (first["bytes"], first.get("offset")) == (3, None)
+    assert (second["bytes"], second["offset"]) == (0, 3)
+    assert "client" not in second
+
+
+@pytest.mark.parametrize(
+    ("mode", "command"),
+    [("READONLY", "dropkey"), ("READONLY", "recvkey"), ("APPENDONLY", "dropkey")],
+)
+def test_commands_that_a_restriction_stops(
+    home: Path, file: Path, mode: str, command: str
+) -> None:
+    """The line is there, and the client hears what it would hear anyway."""
+    restricted = {f"GIT_ANNEX_SHELL_{mode}": "1", "GIT_ANNEX_SHELL_DIRECTORY": "r.git"}
+    words = (NAME, "--force", "--uuid", UUID_HERE, "--", FIELD)
+    done = run(home, command, *words, **restricted)
+    assert done.returncode == 1
+    (line,) = lines_of(file)
+    assert (line["request"], line["outcome"]) == (command, "refused")
+    assert f"GIT_ANNEX_SHELL_{mode}" in line["reason"]
+    assert line["key"] == NAME and line["client"] == CLIENT_UUID
+    file.unlink()
+    configure(home, "annexshell.auditlog", "")
+    assert run(home, command, *words, **restricted).stderr == done.stderr
+
+
+@pytest.mark.parametrize(
+    ("directory", "words"),
+    [
+        ("other", (NAME,)),
+        ("r.git", (NAME, "--uuid", CLIENT_UUID)),
+        ("r.git", ("bad", "--bogus")),
+        ("r.git", ("bad",)),
+    ],
+)
+def test_what_is_refused_anyway_is_not_logged(
+    home: Path, file: Path, directory: str, words: tuple[str, ...]
+) -> None:
+    """A confined client can neither write to others' logs nor find out about them."""
+    allowed = make_annex(home / "other")
+    restricted = {
+        "GIT_ANNEX_SHELL_READONLY": "1",
+        "GIT_ANNEX_SHELL_DIRECTORY": directory,
+    }
+    done = run(home, "dropkey", "--force", *words, **restricted)
+    assert done.returncode == 1 and b"READONLY" in done.stderr
+    assert not file.exists() and not list(allowed.glob("annexshell*"))
+
+
+def test_a_broken_log_keeps_no_command_from_its_work(home: Path) -> None:
+    configure(home, "annexshell.auditlog", "none/audit.jsonl")
+    done = run(home, "dropkey", "--force", NAME)
+    assert done.returncode == 0 and done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"annexshell: annexshell.auditlog cannot be written")
+
+
+def test_the_hook_runs_after_commands_that_changed_content(home: Path) -> None:
+    """hooks/annex-content: once, when the content is there, and not for nothing."""
+    write_identity(home)
+    configure(home, "annex.diskreserve", "1")
+    log, source = home / "ran", home / "source"
+    source.write_bytes(CONTENT)
+    (home / "r.git/hooks").mkdir(exist_ok=True)
+    hook = f'echo "$PWD $(find annex/objects -type f | wc -l)" >>{log}'
+    write_program(home / "r.git/hooks/annex-content", hook)
+    source.write_bytes(b"other content")
+    assert carry(home, "recvkey", "source", "dummy:") == 1
+    assert run(home, "dropkey", "--force", NAME).returncode == 0
+    assert not log.exists()
+    source.write_bytes(CONTENT)
+    assert carry(home, "recvkey", "source", "dummy:") == 0
+    assert log.read_text() == f"{home}/r.git 1\n"
+    log.unlink()
+    assert run(home, "dropkey", "--force", NAME, NAME).returncode == 0
+    assert log.read_text() == f"{home}/r.git 0\n"
+
+
+# -- both ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("broken", ["/dev/null", "config", "none/audit.jsonl"])

@@ -99,7 +99,7 @@ def home(tmp_path: Path) -> Path:
     [
         "git-annex-shell",
         "git-annex-shell configlist none",
-        "git-annex-shell dropkey r K",
+        "git-annex-shell gcryptsetup r K",
         "git-annex-shell configlist r --bogus",
     ],
 )
@@ -107,6 +107,17 @@ def test_refusing_a_command(home: Path, command: str) -> None:
     names = loaded(home, "-c", command, GIT_ANNEX_SHELL_READONLY="1")
     assert "annexshell.cli.shell" in names
     allowed = SHELL | MISSING if " none" in command else SHELL
+    assert names - STANDARD - allowed == frozenset()
+
+
+def test_refusing_a_command_that_is_audited(home: Path) -> None:
+    """It takes the repository's config to know that nothing is to be written."""
+    words = ("-c", "git-annex-shell dropkey r.git K")
+    names = loaded(home, *words, GIT_ANNEX_SHELL_READONLY="1")
+    audited = {".cli.audited", ".cli.identity", ".repository.audit"}
+    audited |= {".repository.supported"}
+    allowed = SHELL | {f"annexshell{name}" for name in audited}
+    assert "annexshell.cli.audited" in names
     assert names - STANDARD - allowed == frozenset()
 
 
@@ -133,4 +144,5 @@ def test_commands_on_keys_load_nothing_large(home: Path, command: str) -> None:
     words = " ".join((name, "r.git", *options, key))
     names = loaded(home, "-c", f"git-annex-shell {words}", isolated="-I")
     assert "annexshell.cli.content" in names
-    assert not names & {"trio", "pygit2", "subprocess", "sqlite3", "asyncio"}
+    assert not names & {"trio", "pygit2", "subprocess", "sqlite3", "asyncio", "json"}
+    assert ("annexshell.repository.audit" in names) is (name == "dropkey")
