@@ -67,23 +67,36 @@ class Dropping:
         StorageFailed, LockTimeout, and as the callables do.
         """
         in_time = partial(_is_before, before, clock)
-        if not self._removable(key, self._objects.find(key)):
-            return True
-        lock = self._locking.lock_exclusive(key)
-        if lock is None:
-            return True
-        with lock:
+        for _ in self._annex.paths.places(key):
             if not self._removable(key, self._objects.find(key)):
                 return True
-            prepare()
-            try:
-                self._keep_elsewhere(key, trash, in_time)
-                removed = self._delete(key, lock.place, in_time)
-            except _TooLate:
-                return False
-            if self._work_tree is not None and removed is not None:
-                self._work_tree.empty(key, removed)
-            record()
+            lock = self._locking.lock_exclusive(key)
+            if lock is None:
+                return True
+            with lock:
+                if not self._removable(key, self._objects.find(key)):
+                    return True
+                prepare()
+                try:
+                    self._keep_elsewhere(key, trash, in_time)
+                    removed = self._delete(key, lock.place, in_time)
+                except _TooLate:
+                    return False
+                if self._gone(key, removed):
+                    record()
+                    return True
+        raise RemovalRefused(key=key, detail="it is being stored again; try again")
+
+    def _gone(self, key: Key, removed: os.stat_result | None) -> bool:
+        """Whether that was all of it. What belongs in the work tree then is done.
+
+        A copy in the other place has a lock of its own. Until it goes too the content is
+        here, and the log says so.
+        """
+        if self._removable(key, self._objects.find(key)):
+            return False
+        if self._work_tree is not None and removed is not None:
+            self._work_tree.empty(key, removed)
         return True
 
     def _removable(self, key: Key, found: Found | None) -> bool:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from annexshell.errors import JournalFailed, RemovalRefused
+from annexshell.errors import ContentLocked, JournalFailed, RemovalRefused
 from annexshell.model.key import Key
 from annexshell.repository.content import Content
-from annexshell.repository.dropping import Trash
+from annexshell.repository.dropping import Dropping, Trash
+from annexshell.repository.filelock import try_lock
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
 from tests.support.content import (
@@ -222,6 +224,53 @@ def test_damaged_objects_can_be_removed(
     path = write_object(repository, key, b"who")
     assert drop(content, key)
     assert not path.exists()
+
+
+def second_copy(content: Content) -> Path:
+    """The content in the other of the two places where it may be (spec 02 §4.5)."""
+    path = Path(content.annex.paths.places(KEY)[1].object)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(HELLO)
+    return path
+
+
+def test_a_copy_in_the_other_place_goes_too(content: Content) -> None:
+    log, other = Log(), second_copy(content)
+    assert content.remove(KEY, None, no_clock, prepare=log.prepare, record=log.absent)
+    assert not content.present(KEY) and not other.exists()
+    assert log.entries == ["absent"]
+    assert os.listdir(content.annex.paths.objects) == []
+
+
+def test_a_copy_that_somebody_locked_in_the_other_place_is_not_logged_as_absent(
+    content: Content,
+) -> None:
+    log, other = Log(), second_copy(content)
+    held = try_lock(content.annex.paths.places(KEY)[1].lock, exclusive=False)
+    assert held is not None
+    with held, pytest.raises(ContentLocked):
+        content.remove(KEY, None, no_clock, prepare=log.prepare, record=log.absent)
+    assert other.read_bytes() == HELLO and content.present(KEY)
+    assert log.entries == []
+
+
+def test_content_that_comes_again_and_again_is_not_said_to_be_gone(
+    content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a git-annex would store it that asks for no lock."""
+    log, places = Log(), content.annex.paths.places(KEY)
+    delete = Dropping._delete
+
+    def stored_again(dropping: Dropping, *words: Any) -> os.stat_result | None:
+        removed = delete(dropping, *words)
+        os.chmod(places[0].directory, 0o755)
+        Path(places[0].object).write_bytes(HELLO)
+        return removed
+
+    monkeypatch.setattr(Dropping, "_delete", stored_again)
+    with pytest.raises(RemovalRefused, match="stored again"):
+        content.remove(KEY, None, no_clock, prepare=log.prepare, record=log.absent)
+    assert content.present(KEY) and log.entries == []
 
 
 def test_work_tree_files_are_never_touched(tmp_path: Path) -> None:
