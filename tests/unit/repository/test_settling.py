@@ -425,6 +425,19 @@ def test_siblings_are_merged_in_one_commit(repo: Repo) -> None:
     _clean(repo)
 
 
+def test_what_was_merged_before_the_branch_was_set_back_is_merged_again(
+    repo: Repo,
+) -> None:
+    """git-annex remembers which refs it merged, and looks at none of them twice."""
+    start = repo.commit({K_LOG: A})
+    repo.commit({K_LOG: A + B}, ref=ORIGIN, parents=(start,))
+    _settle(repo)
+    assert repo.show(K_LOG) == A + B
+    repo.git("update-ref", BRANCH, start)
+    _settle(repo)
+    assert repo.show(K_LOG) == A + B
+
+
 def test_unrelated_histories_are_merged(repo: Repo) -> None:
     repo.commit({K_LOG: A})
     repo.commit({K_LOG: B}, ref=ORIGIN, parents=())

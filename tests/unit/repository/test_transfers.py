@@ -149,6 +149,18 @@ def test_an_earlier_failure_is_forgotten_after_success(
     assert transfers(repository) == []
 
 
+def test_failures_leave_no_files_that_clients_could_make_any_number_of(
+    content: Content, repository: Repository
+) -> None:
+    for data in (b"", b"hel", b"jello\n"):
+        with begin(content, KEY) as intake:
+            intake.write(data)
+            assert not intake.finish(Validity.INVALID, Log().present)
+    with begin(content, KEY) as intake:
+        intake.write(b"hel")
+    assert transfers(repository) == []
+
+
 def test_info_files_are_shared(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "r", core_sharedRepository="0660")
     with begin(Content(repository), KEY):
