@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from annexshell.repository.open import Repository
 
 _EQUIVALENT = b"VURL"
-_PATIENCE = "annexshell.backend-timeout"
-_DEFAULT_PATIENCE = 600
 _MOST_PATIENCE = 10**6
 
 
@@ -74,11 +72,10 @@ def check_of(repository: Repository, key: Key) -> Check:
 
 def _external(key: Key, repository: Repository) -> Check:
     from annexshell.repository.external import find_program, program_name
+    from annexshell.repository.timeouts import backend_timeout
 
-    patience = repository.config.integer(_PATIENCE, _DEFAULT_PATIENCE)
-    if patience < 1:
-        patience = _DEFAULT_PATIENCE
-    program = find_program(key, min(patience, _MOST_PATIENCE))
+    patience = min(backend_timeout(repository.config), _MOST_PATIENCE)
+    program = find_program(key, int(patience))
     if program is None:
         return Check(key, missing=program_name(key))
     able = program.abilities(key)

@@ -16,6 +16,9 @@ STALL = 600.0
 NODE = 60.0
 """Seconds that a node may take to connect; other limits are multiples of it."""
 
+BACKEND = 600.0
+"""Seconds that the program of an external backend may be silent."""
+
 
 def idle_timeout(config: GitConfig) -> float:
     """``annexshell.idle-timeout`` in seconds; infinite where there is no limit."""
@@ -30,6 +33,11 @@ def stall_timeout(config: GitConfig) -> float:
 def node_timeout(config: GitConfig) -> float:
     """``annexshell.node-timeout`` in seconds."""
     return _timeout(config, "annexshell.node-timeout", NODE)
+
+
+def backend_timeout(config: GitConfig) -> float:
+    """``annexshell.backend-timeout`` in seconds."""
+    return _timeout(config, "annexshell.backend-timeout", BACKEND)
 
 
 def _timeout(config: GitConfig, name: str, default: float) -> float:

@@ -277,7 +277,7 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path, programs: Path) -> None:
         os.kill(pid, 0)
 
 
-@pytest.mark.parametrize("patience", ["-1", "0", "9" * 30, "soon"])
+@pytest.mark.parametrize("patience", ["-1", "0", "9" * 30, "soon", "1m", "never"])
 def test_any_number_may_be_set(tmp_path: Path, programs: Path, patience: str) -> None:
     more = {"annexshell_backend-timeout": patience}
     repository = make_repository(tmp_path / "n", more=more)

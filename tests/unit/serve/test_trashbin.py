@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
-from annexshell.errors import RemovalRefused
+from annexshell.errors import PeerUnreachable, RemovalRefused
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
+from annexshell.remotes.peer import PeerStore
 from annexshell.repository.branch import Branch
 from annexshell.repository.content import Content
 from annexshell.repository.open import Repository
@@ -100,6 +102,25 @@ async def test_what_cannot_be_kept_stays(
         await store_of(repository).remove(KEY)
     assert Content(repository).present(KEY)
     assert U1 not in Branch(repository).locations(KEY)
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("2m", 120), ("never", math.inf)])
+@trio_test
+async def test_a_bin_reached_by_ssh_has_the_limits_of_a_node(
+    served: Repository, monkeypatch: pytest.MonkeyPatch, value: str, seconds: float
+) -> None:
+    made: list[PeerStore] = []
+
+    async def offer(store: PeerStore, version: int) -> None:
+        made.append(store)
+        raise PeerUnreachable(name="bin", detail="it is not meant to be")
+
+    monkeypatch.setattr(PeerStore, "offer", offer)
+    changed(served, "annexshell", node_timeout=value)
+    repository = changed(served, 'remote "bin"', url="h:/r", annex_uuid=BIN)
+    with pytest.raises(RemovalRefused, match="not meant to be"):
+        await store_of(repository).remove(KEY)
+    assert made[0]._limits.connecting == seconds
 
 
 @trio_test
