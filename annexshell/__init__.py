@@ -1,4 +1,4 @@
-"""annexshell: a git-annex-shell for servers, gateways and clusters.
+"""annexshell: a git-annex-shell for servers and gateways.
 
 What flows where, from the first word of a client to the last byte of a file:
 

@@ -70,9 +70,7 @@ class Mendable(ShellError):
 
 
 class BadParameters(ShellError):
-    text = (
-        "bad parameters ({detail}): see annexshell(1) for the commands that may be run"
-    )
+    text = "bad parameters ({detail}): correct the command line"
 
 
 class UnknownOption(ShellError):

@@ -73,7 +73,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "inannex": Command(
         "checks if keys are present in the annex",
-        "[KEY...] [--uuid UUID]",
+        "KEY... [--uuid UUID]",
         "annexshell.cli.content",
         "inannex",
         tells_presence=True,
@@ -95,7 +95,7 @@ COMMANDS: dict[str, Command] = {
     ),
     "dropkey": Command(
         "drops annexed content for specified keys",
-        "KEY... --force [--uuid UUID]",
+        "KEY... --force [--uuid UUID] [-- remoteuuid=UUID --]",
         "annexshell.cli.content",
         "dropkey",
         in_read_only=False,
@@ -119,7 +119,8 @@ def usage() -> str:
     return (
         "Usage: annexshell [-c] COMMAND DIRECTORY [PARAMETER...] [OPTION...]\n\n"
         + "".join(lines)
-        + "\nMeant to be run by ssh, as a forced command or a login shell.\n"
+        + "\ngit-upload-pack, git-receive-pack and git-upload-archive are handed to git.\n"
+        "Meant to be run by ssh, as a forced command or a login shell.\n"
     )
 
 

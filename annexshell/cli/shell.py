@@ -11,6 +11,7 @@ import errno
 import os
 import sys
 
+from annexshell import __version__
 from annexshell.cli.commandline import (
     Builtin,
     PassThrough,
@@ -39,6 +40,9 @@ _REFUSED_BY_THE_DISK = frozenset(
 )
 """Somebody has to mend these; everything else may pass by itself."""
 
+_ABOUT = (["--help"], ["-h"], ["--version"])
+"""Words of the operator's own: a client's always come in one string after -c."""
+
 _NOTHING_ASKED = (
     "no command was given: this account serves git and git-annex only; use it as a remote,"
     " with git clone and its ssh url"
@@ -48,6 +52,9 @@ _NOTHING_ASKED = (
 def main() -> int:
     """The console entry point; the result is the exit status (spec 01 §1, §2)."""
     complete_stdio()
+    if sys.argv[1:] in _ABOUT:
+        write_all(1, f"annexshell {__version__}\n\n{usage()}".encode())
+        return 0
     surroundings = take_surroundings(os.environ)
     asked: Builtin | PassThrough | None = None
     try:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import annexshell
 from tests.support.shell import (
     UUID_HERE,
     environment,
@@ -112,6 +113,17 @@ def test_no_words_at_all(home: Path) -> None:
         done = run_shell(*arguments, env=environment(home))
         assert (done.returncode, done.stdout) == (1, b"")
         assert b"Usage: annexshell" in done.stderr
+
+
+@pytest.mark.parametrize("word", ["--help", "-h", "--version"])
+def test_the_operator_may_ask_what_there_is(home: Path, word: str) -> None:
+    done = run_shell(word, env=environment(home))
+    assert (done.returncode, done.stderr) == (0, b"")
+    first = f"annexshell {annexshell.__version__}\n".encode()
+    assert done.stdout.startswith(first) and b"dropkey" in done.stdout
+    for words in (("-c", word), (word, "-c", "true")):
+        done = run_shell(*words, env=environment(home))
+        assert (done.returncode, done.stdout) == (1, b"")
 
 
 def test_help_needs_no_repository(home: Path) -> None:

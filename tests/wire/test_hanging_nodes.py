@@ -95,6 +95,7 @@ async def _valid() -> Validity:
 async def test_before_it_greeted(said: bytes) -> None:
     error, when = await hung(said, present)
     assert isinstance(error, PeerUnreachable)
+    assert f"no answer within {UNIT:g} seconds" in str(error)
     assert when == UNIT
 
 

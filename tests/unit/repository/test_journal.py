@@ -117,7 +117,8 @@ def test_a_held_lock_is_waited_for_only_so_long(repo: Repo, journal: Journal) ->
     repo.annex_dir.mkdir()
     held = try_lock(str(repo.annex_dir / "journal.lck"), exclusive=True)
     assert held is not None
-    with held, pytest.raises(LockTimeout), journal.locked(timeout=0):
+    waited = pytest.raises(LockTimeout, match="gave up waiting for a lock .*held by ")
+    with held, waited, journal.locked(timeout=0):
         pytest.fail("the lock was held by another")
     with journal.locked(timeout=0):
         assert try_lock(str(repo.annex_dir / "journal.lck"), exclusive=True) is None

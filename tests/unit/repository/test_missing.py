@@ -103,6 +103,7 @@ def test_no_git_in_the_path(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (errno.ENOSPC, "free some space"),
         (errno.EROFS, "remount it writable"),
         (errno.EACCES, "check owner and modes"),
+        (errno.EIO, "see the kernel's log"),
         (errno.ESTALE, "mount its file system again"),
         (errno.EMFILE, "try again later"),
     ],
