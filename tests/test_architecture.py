@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,3 +193,29 @@ def test_every_package_is_in_the_list() -> None:
     found = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists()}
     found |= {path.stem for path in PACKAGE.glob("*.py")}
     assert found == MAY_IMPORT.keys()
+
+
+DOCS = sorted(ROOT.glob("*.md")) + sorted(ROOT.glob("docs/*.md"))
+_NAMED = re.compile(r"`((?:[\w.-]+/)*\w+\.(?:py|md|example))`")
+_SETTING = re.compile(r'"(annexshell\.[a-z]+(?:-[a-z]+)*)"')
+_NO_SETTINGS = {"annexshell.copy", *(f"annexshell.{name}" for name in MAY_IMPORT)}
+"""The name of a temporary file, and loggers."""
+
+
+@pytest.mark.parametrize("doc", DOCS, ids=lambda path: path.name)
+def test_files_that_the_docs_name_are_there(doc: Path) -> None:
+    """A name without a folder is in tests/interop/ (docs/defects.md), or beside it."""
+    above = (ROOT, PACKAGE, ROOT / "tests/interop", ROOT / "tests", doc.parent)
+    for name in _NAMED.findall(doc.read_text()):
+        assert any((top / name).exists() for top in above), name
+
+
+def test_every_setting_of_ours_is_in_the_readme() -> None:
+    found = {
+        name
+        for path in PACKAGE.rglob("*.py")
+        for name in _SETTING.findall(path.read_text())
+    }
+    assert len(found - _NO_SETTINGS) > 5
+    readme = (ROOT / "README.md").read_text()
+    assert [n for n in found - _NO_SETTINGS if f"| `{n}` |" not in readme] == []

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
+import pytest
 
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
@@ -166,3 +167,21 @@ def write_object(repository: Repository, key: Key, data: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
     return path
+
+
+def watch_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names that reach the disk or change, in order."""
+    seen: list[str] = []
+    fsync, rename = os.fsync, os.rename
+
+    def watched_fsync(fd: int) -> None:
+        seen.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
+        fsync(fd)
+
+    def watched_rename(source: str | bytes, target: str | bytes) -> None:
+        seen.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(os, "rename", watched_rename)
+    return seen

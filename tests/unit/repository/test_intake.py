@@ -39,6 +39,7 @@ from tests.support.content import (
     reopened,
     sha256_key,
     tmp_path_of,
+    watch_disk,
     write_object,
 )
 
@@ -270,24 +271,6 @@ def test_d7_invalid_unverifiable_content_is_thrown_away(
     assert not put(content, WORM, b"0123456789", validity=Validity.INVALID)
     assert leftovers(repository) == []
     assert put(content, WORM, b"0123456789", validity=Validity.UNSAID)
-
-
-def watch_disk(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names that reach the disk or change, in order."""
-    seen: list[str] = []
-    fsync, rename = os.fsync, os.rename
-
-    def watched_fsync(fd: int) -> None:
-        seen.append("sync " + os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
-        fsync(fd)
-
-    def watched_rename(source: str, target: str) -> None:
-        seen.append("rename")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "fsync", watched_fsync)
-    monkeypatch.setattr(os, "rename", watched_rename)
-    return seen
 
 
 def test_d8_content_and_names_are_on_disk_before_the_record(

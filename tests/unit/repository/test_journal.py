@@ -11,6 +11,7 @@ import pytest
 from annexshell.errors import JournalFailed, KeyNotStorable, LockTimeout
 from annexshell.repository.filelock import try_lock
 from annexshell.repository.journal import Journal, branch_path, journal_name
+from tests.support.content import watch_disk
 from tests.support.repositories import K_LOG, K, Repo, plain_repo
 
 
@@ -53,6 +54,19 @@ def test_writing_replaces_the_whole_text(repo: Repo, journal: Journal) -> None:
     assert repo.journal() == {journal_name(K_LOG): b"2s 0 a\n"}
     assert journal.read(K_LOG) == b"2s 0 a\n"
     assert os.listdir(repo.annex_dir / "annexshell-tmp") == []
+
+
+def test_a_line_is_on_disk_before_it_counts(
+    repo: Repo, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut leaves the old text or the new one, and no empty file."""
+    with journal.locked():
+        journal.write(K_LOG, b"1s 1 a\n")
+        seen = watch_disk(monkeypatch)
+        journal.write(K_LOG, b"2s 0 a\n")
+    text, renamed, directory = seen
+    assert text.startswith("sync ") and renamed == "rename"
+    assert directory == "sync journal"
 
 
 def test_a_broken_off_line_is_not_read(repo: Repo, journal: Journal) -> None:
