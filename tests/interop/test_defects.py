@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from annexshell.model.key import Key
+from annexshell.repository.open import open_repository
+from annexshell.repository.paths import AnnexPaths
 from tests.support.client import CLIENTS, HOW, Client, Repo, find_client
 from tests.support.gateway import Gateway
 from tests.support.process import run
@@ -151,6 +154,21 @@ def test_a_truncated_object_is_no_copy(world: World, program: str, bare: Repo) -
         os.truncate(stored, 7)
         assert session.ask(b"CHECKPRESENT " + KEY) == b"FAILURE"
         assert session.ask(b"LOCKCONTENT " + KEY) == b"FAILURE"
+
+
+def test_a_removal_leaves_no_second_copy(
+    world: World, program: str, bare: Repo
+) -> None:
+    """02 §4.5: the copy found first goes; the other stays, logged as missing."""
+    with on_pipes(world, program, bare) as session:
+        session.greet()
+        assert session.put(KEY, CONTENT) == b"SUCCESS"
+        paths = AnnexPaths.of(open_repository(str(bare.path)))
+        stored, other = (Path(p.object) for p in paths.places(Key.parse(KEY)))
+        other.parent.mkdir(parents=True)
+        shutil.copy(stored, other)
+        assert session.ask(b"REMOVE " + KEY) == b"SUCCESS"
+        assert session.ask(b"CHECKPRESENT " + KEY) == b"FAILURE"
 
 
 def test_a_link_in_place_of_a_partial_file_is_not_followed(
