@@ -58,8 +58,9 @@ def _write_refusals(
     audit: Audit, command: str, words: tuple[str, ...], error: BlockedBy
 ) -> None:
     # Only here: a refusal that is not logged needs no keys.
-    from annexshell.cli.keys import parse_key
+    from annexshell.cli.keys import begin_warnings, parse_key
 
+    begin_warnings()
     for word in words:
         try:
             key = parse_key(word)

@@ -29,14 +29,14 @@ def open_here(invocation: Invocation) -> Repository:
 
     Raises ShellError, in git-annex-shell's order of checks (spec 01 §1.4).
     """
-    _begin_warnings()
+    begin_warnings()
     repository = open_repository(invocation.path)
     require_own_uuid(repository, invocation.parameters.uuid, invocation.command)
     require_served(repository, gcrypt=True)
     return repository
 
 
-def _begin_warnings() -> None:
+def begin_warnings() -> None:
     """What is logged reads as what we tell ourselves; nothing else takes it here."""
     stderr = logging.StreamHandler()
     stderr.setFormatter(logging.Formatter("annexshell: %(message)s"))

@@ -198,9 +198,13 @@ def test_what_is_refused_anyway_is_not_logged(
 
 def test_a_broken_log_keeps_no_command_from_its_work(home: Path) -> None:
     configure(home, "annexshell.auditlog", "none/audit.jsonl")
+    warning = b"annexshell: annexshell.auditlog cannot be written"
     done = run(home, "dropkey", "--force", NAME)
     assert done.returncode == 0 and done.stderr.count(b"\n") == 1
-    assert done.stderr.startswith(b"annexshell: annexshell.auditlog cannot be written")
+    assert done.stderr.startswith(warning)
+    done = run(home, "dropkey", "--force", NAME, GIT_ANNEX_SHELL_READONLY="1")
+    assert done.returncode == 1 and done.stderr.count(warning) == 1
+    assert b"Action blocked" in done.stderr
 
 
 def test_the_hook_runs_after_commands_that_changed_content(home: Path) -> None:
