@@ -162,10 +162,8 @@ def _refuse_planted(path: str) -> None:
 def _tracks(top: str, path: str) -> bool:
     """Whether the index of the repository at ``top`` has anything at or below ``path``."""
     spec = ":(top,literal)" + os.path.relpath(path, top)
-    # Whoever owns that repository is not to have a program of theirs run by us.
-    words = ("ls-files", "-z", "--cached", "--", spec)
     try:
-        return bool(git_output(f"{top}/.git", "-c", "core.fsmonitor=false", *words))
+        return bool(git_output(f"{top}/.git", "ls-files", "-z", "--cached", "--", spec))
     except GitFailed:
         # What cannot be read cannot be trusted; a .git that git does not know is none.
         return _is_git_dir(os.path.join(top, ".git"))
