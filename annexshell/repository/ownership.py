@@ -14,6 +14,15 @@ from annexshell.repository.gitprocess import GitFailed, git_output
 
 log = logging.getLogger(__name__)
 
+NOT_TRUSTED = (
+    "the repository is another user's, and its config would say what this account connects"
+    " to; set safe.directory in this account's git config if it is trusted"
+)
+"""Why remotes of a repository are not used, unless it `is_trusted`.
+
+A url by path leads to what its owner may not see, and options of ssh name programs.
+"""
+
 
 def may_run_programs_of(git_dir: str) -> bool:
     """Whether the repository is ours, or root's, or the account's config calls it safe.
