@@ -114,6 +114,11 @@ def open_repository(path: str) -> Repository:
     git_dir = find_git_dir(path)
     config = _config_of(path, git_dir)
     common = _common_dir_of(git_dir)
+    if common != git_dir:
+        from annexshell.repository.ownership import may_lead_to
+
+        if not may_lead_to(git_dir, common):
+            raise NotARepository(path=path)
     work_tree = _work_tree_of(path, git_dir, common, config)
     return Repository(path, git_dir, os.path.join(common, "annex"), work_tree, config)
 
