@@ -55,7 +55,8 @@ def _send(invocation: Invocation, content: Content, key: Key) -> int:
     opened = content.open_for_get(key)
     if opened is None:
         raise KeyNotPresent(key=key)
-    words = sender_words(opened.path, invocation.parameters.rsync_options)
+    patience = content.annex.patience(opened.size)
+    words = sender_words(opened.path, invocation.parameters.rsync_options, patience)
     upload = content.begin_upload(key, peer=peer) if peer else None
     with opened, closing(upload) if upload else nullcontext():
         code = run_rsync(words)
@@ -95,7 +96,8 @@ def _receive(
 
 
 def _fill(invocation: Invocation, intake: Intake) -> None:
-    words = receiver_words(intake.path, invocation.parameters.rsync_options)
+    options = invocation.parameters.rsync_options
+    words = receiver_words(intake.path, options, intake.patience)
     # rsync may outlive us, and must not write beside the next one: the reception's locks
     # last until it has ended too.
     code = run_rsync(words, inherit=intake.lock_descriptors, largest=intake.largest())
