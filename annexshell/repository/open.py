@@ -113,7 +113,7 @@ def open_repository(path: str) -> Repository:
     """
     git_dir = find_git_dir(path)
     config = _config_of(path, git_dir)
-    common = _common_dir_of(git_dir)
+    common = common_dir_of(git_dir)
     if common != git_dir:
         from annexshell.repository.ownership import may_lead_to
 
@@ -194,7 +194,8 @@ def _is_git_dir(path: str) -> bool:
     )
 
 
-def _common_dir_of(git_dir: str) -> str:
+def common_dir_of(git_dir: str) -> str:
+    """Where config, refs and hooks are: elsewhere for a linked worktree."""
     try:
         with open(os.path.join(git_dir, "commondir"), "rb") as text:
             common = os.fsdecode(text.read(8192).rstrip(b"\r\n"))

@@ -46,7 +46,7 @@ def may_run_programs_of(git_dir: str) -> bool:
 
 def is_trusted(git_dir: str) -> bool:
     """The same, asked for something else than programs: nothing is said about those."""
-    return owners_of(git_dir) <= {os.geteuid(), 0} or _is_called_safe(git_dir)
+    return owners_of(git_dir) <= {os.geteuid(), 0} or is_called_safe(git_dir)
 
 
 def owners_of(git_dir: str) -> set[int]:
@@ -84,7 +84,8 @@ def _path_of(fd: int, path: str) -> str:
         return os.path.realpath(path)  # not Linux
 
 
-def _is_called_safe(git_dir: str) -> bool:
+def is_called_safe(git_dir: str, *more: str) -> bool:
+    """Whether safe.directory of the account's config lists it, or one of ``more``."""
     # Asked without a repository: its own config may not vouch for it.
     words = ("config", "--null", "--get-all", "safe.directory")
     try:
@@ -94,7 +95,7 @@ def _is_called_safe(git_dir: str) -> bool:
     while "" in listed:
         # An empty value takes back all before it.
         del listed[: listed.index("") + 1]
-    names = {git_dir}
+    names = {git_dir, *more}
     if os.path.basename(git_dir) == ".git":
         names.add(os.path.dirname(git_dir))
     return "*" in listed or not names.isdisjoint(listed)
