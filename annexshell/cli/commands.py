@@ -6,7 +6,7 @@ from annexshell.cli.commandline import Parameters
 from annexshell.cli.environment import Surroundings
 from annexshell.errors import BlockedBy
 from annexshell.model.record import NamedTuple
-from annexshell.policy.restrictions import APPENDONLY, READONLY, Restrictions
+from annexshell.policy.restrictions import APPENDONLY, LIMITED, READONLY, Restrictions
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ class Command(NamedTuple):
     function: str
     in_read_only: bool = True
     in_append_only: bool = True
+    in_limited: bool = True
     tells_presence: bool = False
     """A client takes exit code 1 for absent content, so it must not mean anything else."""
     audited: bool = False
@@ -50,6 +51,8 @@ class Command(NamedTuple):
             raise BlockedBy(variable=READONLY)
         if restrictions.append_only and not self.in_append_only:
             raise BlockedBy(variable=APPENDONLY)
+        if restrictions.limited and not self.in_limited:
+            raise BlockedBy(variable=LIMITED)
 
 
 COMMANDS: dict[str, Command] = {
@@ -109,6 +112,8 @@ COMMANDS: dict[str, Command] = {
         "gcryptsetup",
         in_read_only=False,
         in_append_only=False,
+        # It says what git lets others push, and is of use to nobody who cannot push.
+        in_limited=False,
     ),
 }
 

@@ -49,7 +49,8 @@ def configlist(invocation: Invocation) -> int:
     if not repository.uuid and not repository.config.get("core.gcrypt-id"):
         if initialises or has_annex_branch(repository):
             repository = _initialised(repository, invocation)
-    gcrypt_id = repository.config.get("core.gcrypt-id") or ""
+    # Two lines, whatever was set: clients take each for a setting.
+    gcrypt_id = (repository.config.get("core.gcrypt-id") or "").partition("\n")[0]
     write_all(1, _answer(repository.uuid, os.fsencode(gcrypt_id)))
     return 0
 

@@ -12,6 +12,8 @@ from annexshell.repository.gitprocess import GitFailed, git_output
 from annexshell.repository.initialise import identity_lock
 from annexshell.repository.open import Repository, open_repository
 
+_LINE_ENDS = "\n\r\0"
+
 
 def gcryptsetup(invocation: Invocation) -> int:
     """Set core.gcrypt-id, and let git-remote-gcrypt push its rewritten history.
@@ -27,6 +29,9 @@ def gcryptsetup(invocation: Invocation) -> int:
     if len(parameters.positional) > 1 or not parameters.positional[0]:
         raise BadParameters(detail="gcryptsetup takes one gcrypt id")
     gcrypt_id = parameters.positional[0]
+    if any(char in gcrypt_id for char in _LINE_ENDS):
+        # configlist would print what follows as a setting of the server's own.
+        raise BadParameters(detail="a gcrypt id is one line")
     _check(repository, gcrypt_id)
     with identity_lock(repository):
         # Somebody may have initialised it or set it up while we waited.

@@ -67,7 +67,12 @@ def _git_dir(asked: str, surroundings: Surroundings) -> str:
     """
     home = surroundings.home
     path = confine(surroundings.restrictions, asked, lambda text: resolve(text, home))
-    return find_git_dir(without_git(path))
+    path = without_git(path)
+    if surroundings.restrictions.confined:
+        from annexshell.cli.confined import check_confinable
+
+        check_confinable(path)
+    return find_git_dir(path)
 
 
 def read_service(words: Sequence[str]) -> Service | None:

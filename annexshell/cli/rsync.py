@@ -8,6 +8,7 @@ other descriptor but those it is given on purpose.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import resource
@@ -21,17 +22,30 @@ _SERVER = ("rsync", "--server", "-t", "--inplace", "-e.Lsf", ".")
 _BANDWIDTH = re.compile(
     r"--bwlimit=[0-9]{1,18}(\.[0-9]{1,9})?([bB]|[kKmMgGtTpP]([iI]?[bB])?)?"
 )
+_LONGEST = 2.0**31 - 1
+"""Seconds, which rsync counts in an int; more are no limit."""
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
-def sender_words(path: str, options: Iterable[str]) -> list[str]:
-    """The command line that sends the file ``path``."""
-    return [*_SERVER, "--sender", *_limits(options), path]
+def sender_words(
+    path: str, options: Iterable[str], patience: float = math.inf
+) -> list[str]:
+    """The command line that sends the file ``path``.
+
+    rsync ends once the client has been silent for ``patience`` seconds.
+    """
+    return [*_SERVER, "--sender", *_timeout(patience), *_limits(options), path]
 
 
-def receiver_words(path: str, options: Iterable[str]) -> list[str]:
-    """The command line that receives into the file ``path``."""
-    return [*_SERVER, *_limits(options), path]
+def receiver_words(
+    path: str, options: Iterable[str], patience: float = math.inf
+) -> list[str]:
+    """The command line that receives into the file ``path``, likewise."""
+    return [*_SERVER, *_timeout(patience), *_limits(options), path]
+
+
+def _timeout(patience: float) -> list[str]:
+    return [f"--timeout={math.ceil(patience)}"] if patience < _LONGEST else []
 
 
 def _limits(options: Iterable[str]) -> list[str]:

@@ -33,6 +33,7 @@ from annexshell.errors import (
 )
 from annexshell.model.writing import write_all
 from annexshell.policy.directory import confine
+from annexshell.policy.restrictions import Restrictions
 from annexshell.repository.open import resolve, without_git
 
 _REFUSED_BY_THE_DISK = frozenset(
@@ -187,5 +188,14 @@ def _builtin(asked: Builtin, surroundings: Surroundings) -> int:
         write_all(1, help_text(asked.command).encode())
         return 0
     path = without_git(directory() if path is None else path)
+    _check_confinement(restrictions, path)
     run = command.load()
     return run(Invocation(asked.command, path, parameters, surroundings))
+
+
+def _check_confinement(restrictions: Restrictions, path: str) -> None:
+    """Raise NotConfinable where the directory that was allowed confines nothing."""
+    if restrictions.confined:
+        from annexshell.cli.confined import check_confinable
+
+        check_confinable(path)

@@ -69,7 +69,8 @@ def _send(invocation: Invocation, content: Content, entry: Entry, key: Key) -> N
     if opened is None:
         entry.outcome = ABSENT
         return
-    words = sender_words(opened.path, invocation.parameters.rsync_options)
+    patience = content.annex.patience(opened.size)
+    words = sender_words(opened.path, invocation.parameters.rsync_options, patience)
     upload = content.begin_upload(key, peer=peer) if peer else None
     with opened, closing(upload) if upload else nullcontext():
         code = run_rsync(words)
@@ -118,7 +119,8 @@ def _receive(
 
 
 def _fill(invocation: Invocation, intake: Intake) -> None:
-    words = receiver_words(intake.path, invocation.parameters.rsync_options)
+    options = invocation.parameters.rsync_options
+    words = receiver_words(intake.path, options, intake.patience)
     # rsync may outlive us, and must not write beside the next one: the reception's locks
     # last until it has ended too.
     code = run_rsync(words, inherit=intake.lock_descriptors, largest=intake.largest())

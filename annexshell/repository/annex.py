@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from annexshell.errors import ShellError, StorageFailed, UnsupportedVersion
+from annexshell.model.duration import time_to_hash
 from annexshell.repository.config import GitConfig
 from annexshell.repository.durable import sync_directory
 from annexshell.repository.filelock import Locks, locks_of
@@ -20,6 +21,7 @@ from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
 from annexshell.repository.paths import AnnexPaths
 from annexshell.repository.remedies import explained
+from annexshell.repository.timeouts import stall_timeout
 
 _SEPARATE_LOCKS = 10
 _SUPPORTED = ("8", "9", "10")
@@ -91,6 +93,10 @@ class Annex:
                 where=self.repository.path,
                 detail=error,
             ) from error
+
+    def patience(self, size: int) -> float:
+        """Seconds in which a transfer must move, where a peer may hash ``size`` bytes."""
+        return stall_timeout(self.config) + time_to_hash(size)
 
     def make_directories(self, path: str) -> list[str]:
         """Make a directory under ``annex/``; returns those made. Raises OSError."""

@@ -12,6 +12,15 @@ class InitializationRefused(ShellError):
     )
 
 
+class SetUpByOwner(Mendable):
+    """What is made to set it up would be made through links that its owner can place."""
+
+    text = (
+        "not set up, the repository is another user's ({path}): have them run git annex"
+        " init there, or set safe.directory in this account's git config if it is trusted"
+    )
+
+
 class InitializationFailed(Mendable):
     """Initialising stopped midway; trying again goes on with the same uuid."""
 

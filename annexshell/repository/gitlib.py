@@ -11,6 +11,7 @@ import pygit2
 from pygit2.enums import ObjectType, RepositoryOpenFlag
 
 from annexshell.repository.git import ObjectId, Person
+from annexshell.repository.gitprocess import inert_environment, inert_git
 from annexshell.repository.packing import Staged
 
 _Kind = TypeVar("_Kind", pygit2.Commit, pygit2.Tree, pygit2.Blob)
@@ -130,9 +131,10 @@ def create_ref(git_dir: str, ref: str, new: ObjectId) -> str | None:
     """Make a ref that must not exist; None if that was done, else git's complaint."""
     # libgit2 looks whether a ref exists before it takes the ref's lock; git after.
     # libgit2 runs no hooks, so git runs none here either: they may be another user's.
-    safe = ["-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}"]
+    git = [*inert_git(git_dir), "-c", "safe.directory=*"]
     done = subprocess.run(
-        ["git", *safe, "--git-dir", git_dir, "update-ref", ref, new, _NONE],
+        [*git, "update-ref", ref, new, _NONE],
+        env=inert_environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,

@@ -36,6 +36,10 @@ MISLEADING = frozenset(
 )
 """Variables that make git answer for another repository than the one it is given."""
 
+_NO_FETCHING = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
+"""Objects that are missing are not fetched; the second is for git before 2.45."""
+_NO_PROGRAMS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+
 
 class GitFailed(Exception):
     """git could not be run or failed; the text is its complaint, as one line."""
@@ -55,6 +59,21 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not misleads(name)}
 
 
+def inert_git(git_dir: str) -> list[str]:
+    """git and its options, so that the repository's config makes it run nothing.
+
+    The repository may be another user's. Hooks and fsmonitor are programs that its config
+    names; what `inert_environment` adds keeps git from fetching a missing object, for which
+    it would run whatever the config calls a remote's upload-pack.
+    """
+    return ["git", *_NO_PROGRAMS, f"--git-dir={git_dir}"]
+
+
+def inert_environment() -> dict[str, str]:
+    """What belongs to `inert_git`."""
+    return child_environment(os.environ) | _NO_FETCHING
+
+
 def inherited_environment(more: Iterable[str]) -> dict[str, str]:
     """Our environment for a program, with the variables ``more`` set to 1."""
     return {**os.environ, **dict.fromkeys(more, "1")}
@@ -66,15 +85,20 @@ def is_inherited(variable: str) -> bool:
 
 
 def git_output(git_dir: str, *words: str) -> bytes:
-    """What ``git --git-dir=git_dir words…`` writes. Raises GitFailed."""
-    argv = ["git", f"--git-dir={git_dir}", *words]
+    """What ``git --git-dir=git_dir words…`` writes. Raises GitFailed.
+
+    Nothing that the repository's config names is run, see `inert_git`.
+    """
+    # git config runs nothing, and would list what we set as set.
+    plain = words[0] == "config"
+    start = ["git", f"--git-dir={git_dir}"] if plain else inert_git(git_dir)
     out, out_child = os.pipe()
     err, err_child = os.pipe()
     try:
         pid = os.posix_spawnp(
             "git",
-            argv,
-            child_environment(os.environ),
+            [*start, *words],
+            inert_environment(),
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
                 (os.POSIX_SPAWN_DUP2, out_child, 1),

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import IO, NamedTuple
 
 from annexshell.repository.git import ObjectId, Person
+from annexshell.repository.gitprocess import inert_environment, inert_git
 from annexshell.repository.packing import COMMIT, Staged, pack_of
 from annexshell.repository.trees import Items, parse_tree
 
@@ -36,9 +37,9 @@ class Programs:
 
     def __init__(self, git_dir: str, algorithm: str, *, fsync: bool) -> None:
         self._git = [
-            *("git", "-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}"),
+            *inert_git(git_dir),
+            *("-c", "safe.directory=*"),
             *("-c", f"core.fsync={'all' if fsync else 'none'}"),
-            f"--git-dir={git_dir}",
         ]
         self._algorithm = algorithm
         self._trees: dict[bytes, Items] = {}
@@ -152,6 +153,7 @@ class Programs:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                env=inert_environment(),
             )
             self._end = weakref.finalize(self, _end, self._reader)
         to, out = self._reader.stdin, self._reader.stdout
@@ -196,7 +198,11 @@ class Programs:
     def _try(self, *words: str, stdin: bytes = b"", most: int = 1) -> tuple[int, bytes]:
         """The exit code, up to ``most``, and the output; OSError for a greater one."""
         done = subprocess.run(
-            [*self._git, *words], input=stdin, capture_output=True, check=False
+            [*self._git, *words],
+            input=stdin,
+            capture_output=True,
+            check=False,
+            env=inert_environment(),
         )
         if not 0 <= done.returncode <= most:
             complaint = done.stderr.decode("utf-8", "backslashreplace").strip()

@@ -24,13 +24,14 @@ from annexshell.model.clock import clock_now, parse_clock
 from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.repository.branch import Branch
 from annexshell.repository.configfile import amend_config
-from annexshell.repository.errors import InitializationFailed
+from annexshell.repository.errors import InitializationFailed, SetUpByOwner
 from annexshell.repository.filelock import FileLock, locks_of
 from annexshell.repository.firstlogs import FirstLogs
 from annexshell.repository.githooks import FILTER, install
 from annexshell.repository.identity import check_wanted
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
+from annexshell.repository.ownership import is_trusted
 from annexshell.repository.probing import Abilities, locks_work, probe
 from annexshell.repository.remedies import explained
 
@@ -56,8 +57,8 @@ def initialise(
 ) -> Repository:
     """Make an annex of ``repository``, and return it as it is then.
 
-    Raises RepositoryBusy, Unsupported where the operator must run git annex init, and
-    InitializationFailed; nothing is lost by trying again after any of them.
+    Raises RepositoryBusy, SetUpByOwner, Unsupported where the operator must run git annex
+    init, and InitializationFailed; nothing is lost by trying again after any of them.
     """
     try:
         with identity_lock(repository):
@@ -77,8 +78,10 @@ def initialise(
 def identity_lock(repository: Repository) -> FileLock:
     """Whoever gives a repository its uuid, or its gcrypt id, holds this.
 
-    Raises RepositoryBusy and OSError.
+    Raises SetUpByOwner, RepositoryBusy and OSError.
     """
+    if not is_trusted(repository.common_dir):
+        raise SetUpByOwner(path=repository.path)
     sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
     sharing.make_directories(repository.annex_dir, repository.common_dir)
     try:

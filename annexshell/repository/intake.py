@@ -213,6 +213,11 @@ class Intake(Closing):
         return self.written + room(self._annex)
 
     @property
+    def patience(self) -> float:
+        """Seconds that a sender who knows this much may be silent."""
+        return self._annex.patience(self.offset)
+
+    @property
     def unproven(self) -> bool:
         """Whether the file is as empty as before, and no field of the key says otherwise.
 

@@ -113,7 +113,12 @@ def open_repository(path: str) -> Repository:
     """
     git_dir = find_git_dir(path)
     config = _config_of(path, git_dir)
-    common = _common_dir_of(git_dir)
+    common = common_dir_of(git_dir)
+    if common != git_dir:
+        from annexshell.repository.ownership import may_lead_to
+
+        if not may_lead_to(git_dir, common):
+            raise NotARepository(path=path)
     work_tree = _work_tree_of(path, git_dir, common, config)
     return Repository(path, git_dir, os.path.join(common, "annex"), work_tree, config)
 
@@ -162,10 +167,8 @@ def _refuse_planted(path: str) -> None:
 def _tracks(top: str, path: str) -> bool:
     """Whether the index of the repository at ``top`` has anything at or below ``path``."""
     spec = ":(top,literal)" + os.path.relpath(path, top)
-    # Whoever owns that repository is not to have a program of theirs run by us.
-    words = ("ls-files", "-z", "--cached", "--", spec)
     try:
-        return bool(git_output(f"{top}/.git", "-c", "core.fsmonitor=false", *words))
+        return bool(git_output(f"{top}/.git", "ls-files", "-z", "--cached", "--", spec))
     except GitFailed:
         # What cannot be read cannot be trusted; a .git that git does not know is none.
         return _is_git_dir(os.path.join(top, ".git"))
@@ -191,7 +194,8 @@ def _is_git_dir(path: str) -> bool:
     )
 
 
-def _common_dir_of(git_dir: str) -> str:
+def common_dir_of(git_dir: str) -> str:
+    """Where config, refs and hooks are: elsewhere for a linked worktree."""
     try:
         with open(os.path.join(git_dir, "commondir"), "rb") as text:
             common = os.fsdecode(text.read(8192).rstrip(b"\r\n"))

@@ -12,6 +12,8 @@ import subprocess
 import zlib
 from collections.abc import Iterable, Iterator
 
+from annexshell.repository.gitprocess import inert_environment, inert_git
+
 LOOSE = 100
 """Up to this many objects are written one by one."""
 LARGEST = 64 << 20
@@ -86,8 +88,9 @@ def install_pack(git_dir: str, pack: bytes, *, fsync: bool) -> None:
     """Let git check a pack, index it and make it durable. Raises OSError."""
     durable = [] if fsync else ["-c", "core.fsync=none"]
     done = subprocess.run(
-        ["git", "-c", "safe.directory=*", *durable, "--git-dir", git_dir]
+        [*inert_git(git_dir), "-c", "safe.directory=*", *durable]
         + ["index-pack", "--stdin"],
+        env=inert_environment(),
         input=pack,
         capture_output=True,
         check=False,

@@ -87,6 +87,8 @@ def _protects(path: str) -> bool:
 
 def _clear(place: str) -> None:
     """Remove the directory; one may be there of a process that died."""
+    if os.path.islink(place):
+        os.unlink(place)
     try:
         names = os.listdir(place)
     except FileNotFoundError:

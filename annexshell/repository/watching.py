@@ -135,22 +135,28 @@ class RefWatcher(Closing):
             raise self._failed(error) from error
 
     def _read_below(self, path: str, name: str) -> Iterator[tuple[str, bytes]]:
+        # Not by recursion: a client can push a ref as deep as a path can be.
+        waiting = [(path, name)]
+        while waiting:
+            path, name = waiting.pop()
+            for entry in self._list(path):
+                inside = f"{name}/{entry.name}"
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append((entry.path, inside))
+                elif not entry.name.endswith(".lock"):
+                    sha = _sha_in(entry.path)
+                    if sha is not None:
+                        yield inside, sha
+
+    def _list(self, path: str) -> list[os.DirEntry[str]]:
         self._watch(path)
         try:
             with os.scandir(path) as entries:
-                listed = list(entries)
+                return list(entries)
         except FileNotFoundError:
-            return
+            return []
         except OSError as error:
             raise CannotWatch(where=path, detail=error.strerror) from error
-        for entry in listed:
-            inside = f"{name}/{entry.name}"
-            if entry.is_dir(follow_symlinks=False):
-                yield from self._read_below(entry.path, inside)
-            elif not entry.name.endswith(".lock"):
-                sha = _sha_in(entry.path)
-                if sha is not None:
-                    yield inside, sha
 
     def _read_packed(self) -> None:
         try:

@@ -20,6 +20,7 @@ from annexshell.remotes.peer import PeerStore
 from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import Repository, locate, open_repository
+from annexshell.repository.ownership import NOT_TRUSTED, is_trusted
 from annexshell.repository.remedies import explained
 from annexshell.repository.supported import require_served
 from annexshell.repository.timeouts import node_timeout
@@ -27,9 +28,15 @@ from annexshell.serve.stores import Served, trash_for
 
 
 def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
-    """A remote of the gateway. Raises what `route` raises, and BranchUnreadable."""
+    """A remote of the gateway.
+
+    Raises what `route` raises, BranchUnreadable, and PeerUnreachable for a gateway whose
+    config is not to be followed.
+    """
     branch = Branch(gateway, clock)
     name = remote_for(gateway, asked, branch)
+    if not is_trusted(gateway.common_dir):
+        raise PeerUnreachable(name=name, detail=NOT_TRUSTED)
     recipe = recipe_for(gateway.config, name)
     if isinstance(recipe, LocalPath):
         return _by_path(gateway, name, asked, recipe.path, branch, clock)

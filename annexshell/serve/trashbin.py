@@ -31,6 +31,7 @@ from annexshell.repository.branch import Branch
 from annexshell.repository.dropping import Trash
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository, locate, open_repository
+from annexshell.repository.ownership import NOT_TRUSTED, is_trusted
 from annexshell.repository.supported import require_served
 from annexshell.repository.timeouts import node_timeout
 from annexshell.serve.answers import nothing_to_do
@@ -84,6 +85,8 @@ class RemoteTrash:
 
     async def _open(self, repository: Repository, name: str) -> _Bin:
         config = repository.config
+        if not is_trusted(repository.common_dir):
+            raise PeerUnreachable(name=name, detail=NOT_TRUSTED)
         if name not in config.remotes():
             raise PeerUnreachable(name=name, detail="it is the name of no remote")
         for setting in ("annex-ignore", "annex-readonly"):

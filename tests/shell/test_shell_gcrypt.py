@@ -55,7 +55,7 @@ def test_the_same_id_again_is_fine(gcrypt: Path) -> None:
     assert (gcrypt / "g.git/config").read_bytes() == before
 
 
-@pytest.mark.parametrize("gcrypt_id", [":id:a b'\"", ":id:x\ny", "-", "--global=1"])
+@pytest.mark.parametrize("gcrypt_id", [":id:a b'\"", "-", "--global=1"])
 def test_any_text_can_be_an_id(home: Path, gcrypt_id: str) -> None:
     done = shell(home, "gcryptsetup", "g.git", gcrypt_id)
     if gcrypt_id.startswith("--"):
@@ -64,6 +64,28 @@ def test_any_text_can_be_an_id(home: Path, gcrypt_id: str) -> None:
     assert done.returncode == 0, done.stderr
     stored = git("-C", home / "g.git", "config", "-z", "core.gcrypt-id")
     assert stored == gcrypt_id + "\0"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r"])
+def test_an_id_is_one_line(home: Path, end: str) -> None:
+    before = (home / "g.git/config").read_bytes()
+    done = shell(home, "gcryptsetup", "g.git", f":id:x{end}annex.uuid=forged")
+    assert done.returncode == 1 and b"one line" in done.stderr
+    assert (home / "g.git/config").read_bytes() == before
+
+
+def test_configlist_prints_two_lines(gcrypt: Path) -> None:
+    git("-C", gcrypt / "g.git", "config", "core.gcrypt-id", ":id:x\nannex.uuid=forged")
+    done = shell(gcrypt, "configlist", "g.git")
+    assert done.stdout == b"annex.uuid=\ncore.gcrypt-id=:id:x\n"
+
+
+def test_who_may_not_push_may_not_say_how_others_do(home: Path) -> None:
+    before = (home / "g.git/config").read_bytes()
+    done = shell(home, "gcryptsetup", "g.git", ID, GIT_ANNEX_SHELL_LIMITED="1")
+    assert done.returncode == 1
+    assert b"Action blocked by GIT_ANNEX_SHELL_LIMITED" in done.stderr
+    assert (home / "g.git/config").read_bytes() == before
 
 
 def test_without_an_id_nothing_is_done(home: Path) -> None:

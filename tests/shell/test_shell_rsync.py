@@ -25,7 +25,8 @@ from tests.support.content import (
     tmp_path_of,
     write_object,
 )
-from tests.support.rsync import OURS, rsync
+from tests.support.process import LIMIT
+from tests.support.rsync import OURS, need_rsync, rsync
 from tests.support.shell import Done, environment, run_shell, write_identity
 from tests.support.world import write_program
 
@@ -371,12 +372,14 @@ def test_rsync_is_given_our_words_and_no_others(
     if name == "sendkey":
         end = [
             "--sender",
+            "--timeout=601",
             "--bwlimit=9",
             "--bwlimit=1.5m",
             str(_stored(repository, KEY)),
         ]
     else:
-        end = ["--bwlimit=9", "--bwlimit=1.5m", str(tmp_path_of(repository, KEY))]
+        limits = ["--timeout=600", "--bwlimit=9", "--bwlimit=1.5m"]
+        end = [*limits, str(tmp_path_of(repository, KEY))]
     assert done.stdout.decode().splitlines() == start + end
 
 
@@ -485,3 +488,28 @@ def test_words_that_name_no_transfer(
 def test_append_only_accounts_may_receive(repository: Repository) -> None:
     codes, done = receive(repository, KEY, HELLO, GIT_ANNEX_SHELL_APPENDONLY="1")
     assert codes == DONE, done
+
+
+@pytest.mark.parametrize("name", ["recvkey", "sendkey"])
+def test_a_client_that_is_silent_holds_nothing(
+    repository: Repository, name: str
+) -> None:
+    need_rsync()
+    with open(repository.git_dir + "/config", "a", encoding="utf-8") as text:
+        text.write("[annexshell]\n\tstall-timeout = 1s\n")
+    if name == "sendkey":
+        write_object(repository, KEY, HELLO)
+    home = Path(repository.path).parent
+    held, stays = os.pipe()
+    with open(held, "rb") as stdin, open(stays, "wb"):
+        # What the client would say is never said, and its end of the pipe stays open.
+        done = subprocess.run(
+            [*OURS, "-c", command(name, KEY)],
+            env=environment(home),
+            stdin=stdin,
+            capture_output=True,
+            timeout=LIMIT,
+        )
+    assert done.returncode == 1
+    assert b"timeout" in done.stderr
+    assert leftovers(repository) == []

@@ -51,7 +51,7 @@ SHELL = frozenset(
     )
 )
 MISSING = frozenset(("annexshell.repository.missing", "annexshell.repository.remedies"))
-GIT = SHELL | {"annexshell.cli.gitshell"}
+GIT = SHELL | {"annexshell.cli.gitshell", "annexshell.cli.confined"}
 CONFIGLIST = SHELL | {
     "annexshell.cli.configlist",
     "annexshell.cli.identity",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import signal
 import sys
@@ -13,6 +14,13 @@ from annexshell.cli.errors import RsyncNotRun
 from annexshell.cli.rsync import receiver_words, run_rsync, sender_words
 
 START = ["rsync", "--server", "-t", "--inplace", "-e.Lsf", "."]
+
+
+def test_a_client_may_be_silent_for_so_long() -> None:
+    words = [*START, "--timeout=601", "--bwlimit=1", "/f"]
+    assert receiver_words("/f", ["--bwlimit=1"], 600.1) == words
+    assert sender_words("/f", (), 2) == [*START, "--sender", "--timeout=2", "/f"]
+    assert receiver_words("/f", (), math.inf) == [*START, "/f"]
 
 
 def test_the_words_are_git_annex_shells() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from annexshell.errors import NotARepository
 from annexshell.repository import ownership
 from annexshell.repository.config import read_config
 from annexshell.repository.hooks import Hooks
@@ -68,3 +69,49 @@ def test_the_account_may_call_it_safe(
     own = foreign.parent / ".gitconfig"
     own.write_text("[safe]\n" + text.replace("HERE", str(foreign)))
     assert may_run_programs_of(str(foreign)) is safe
+
+
+def test_a_link_in_its_place_is_nobodys(tmp_path: Path) -> None:
+    # Whose config was read before is not known any more.
+    ours = make_annex(tmp_path.resolve() / "ours.git")
+    named = tmp_path.resolve() / "r.git"
+    named.symlink_to(ours)
+    assert ownership.owners_of(str(named)) == {os.geteuid(), ownership.NOBODY}
+    assert not may_run_programs_of(str(named))
+
+
+def test_so_is_one_on_the_way_there(tmp_path: Path) -> None:
+    ours = make_annex(tmp_path.resolve() / "here" / "r.git")
+    (tmp_path / "there").symlink_to("here")
+    assert may_run_programs_of(str(ours))
+    assert not may_run_programs_of(f"{tmp_path.resolve()}/there/r.git")
+
+
+def test_a_directory_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        may_run_programs_of(str(tmp_path / "gone"))
+
+
+def lead(path: Path, common: Path) -> Path:
+    """A git directory at ``path`` that calls itself a linked worktree of ``common``."""
+    path.mkdir(parents=True)
+    (path / "HEAD").write_text("ref: refs/heads/main\n")
+    (path / "commondir").write_text(f"{common}\n")
+    (path / "gitdir").write_text(f"{path}/tree/.git\n")
+    return path
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_stranger_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: bool
+) -> None:
+    ours = make_annex(tmp_path.resolve() / "r", bare=False) / ".git"
+    theirs = lead((ours / "worktrees/x" if inside else tmp_path.resolve() / "x"), ours)
+    assert open_repository(str(theirs)).common_dir == str(ours)
+    stranger = os.geteuid() + 12345
+    monkeypatch.setattr(ownership, "owners_of", lambda git_dir: {stranger})
+    if inside:
+        assert open_repository(str(theirs)).common_dir == str(ours)
+    else:
+        with pytest.raises(NotARepository):
+            open_repository(str(theirs))

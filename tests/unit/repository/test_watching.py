@@ -276,3 +276,16 @@ def test_what_the_kernel_could_not_tell_is_found(
     monkeypatch.setattr(watcher._inotify, "read", lambda timeout: [overflow])
     assert watcher.woken()
     assert watcher.changes() == [one]
+
+
+def test_a_ref_may_be_as_deep_as_a_path(
+    path: Path, repository: Repository, commit: Commit
+) -> None:
+    sha = commit("deep")
+    deep = "refs/heads/" + "d/" * 1500 + "ref"
+    update(path, deep, sha)
+    with RefWatcher(repository) as watcher:
+        assert watcher.existing() == [sha]
+        new = commit("newer")
+        update(path, deep, new)
+        assert watcher.changes() == [new]
