@@ -108,6 +108,11 @@ class PidLock:
             if not self._users:
                 self._release()
 
+    def descriptors(self) -> list[int]:
+        """Whoever inherits these keeps others from it; none if it was lent to us."""
+        with self.mutex:
+            return [] if self._side is None else self._side.descriptors
+
     def foreign_owner(self) -> str | None:
         """The other process that holds it, for a person to read; None if none does."""
         with self.mutex:
@@ -213,9 +218,17 @@ class PidLock:
 class PidFileLock(FileLock):
     """A file that is locked in the table, which keeps the pid lock held."""
 
-    def __init__(self, fd: int, path: str, release: Callable[[], None]) -> None:
+    def __init__(
+        self, fd: int, path: str, lock: PidLock, release: Callable[[], None]
+    ) -> None:
         super().__init__(fd, path)
+        self._lock = lock
         self._release = release
+
+    @property
+    def descriptors(self) -> list[int]:
+        # The file's own carries nothing. The side lock outlives us with its heir.
+        return self._lock.descriptors()
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -271,7 +284,7 @@ class PidLocks(Locks):
             if holders and (exclusive or holders < 0):
                 return None
             table[name] = -1 if exclusive else holders + 1
-        return PidFileLock(fd, path, lambda: self._leave(name))
+        return PidFileLock(fd, path, self._lock, lambda: self._leave(name))
 
     def _leave(self, name: tuple[int, int]) -> None:
         table = self._lock.table

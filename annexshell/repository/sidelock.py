@@ -44,6 +44,11 @@ class SideLock(Closing):
         self.seen = seen
         """Whether git-annex, as any user, sees that it is held."""
 
+    @property
+    def descriptors(self) -> list[int]:
+        """See `FileLock.descriptors`."""
+        return [fd for lock in self._held for fd in lock.descriptors]
+
     def close(self) -> None:
         """Let go. Twice is harmless."""
         while self._held:
