@@ -444,6 +444,18 @@ def test_an_rsync_that_outlives_the_shell_keeps_the_reception_to_itself(
     assert codes == DONE, again
 
 
+def test_an_rsync_has_ended_when_its_last_process_has(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """The one that writes the file is a child of the one that we started."""
+    ended = tmp_path / "ended"
+    busy = "n=0; while [ $n -lt 50000 ]; do n=$((n + 1)); done"
+    body = f"({busy}; echo >>$last; echo >{ended}) >&- 2>&- & exit 12"
+    done = run(repository, "recvkey", KEY, **fake_rsync(repository, body))
+    assert done.returncode == 1 and b"rsync ended with exit code 12" in done.stderr
+    assert ended.exists()
+
+
 def test_a_signal_ends_rsync_and_then_the_shell_in_good_order(
     repository: Repository,
 ) -> None:
