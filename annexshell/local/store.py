@@ -222,8 +222,9 @@ class LocalStore:
     ) -> Intake | None:
         """As `Content.begin_intake`, waiting for whoever else receives the key.
 
-        Raises TransferInProgress when that one does not get on. Polls: the kernel's own
-        waiting for a lock could not be cancelled when the client leaves.
+        Raises TransferInProgress when that one does not get on, and RepositoryReplaced: a
+        disk may be changed meanwhile. Polls: the kernel's own waiting for a lock could not
+        be cancelled when the client leaves.
         """
         begin = partial(content.begin_intake, key, peer=self._peer, name=name)
         watch = None
@@ -240,6 +241,7 @@ class LocalStore:
                         "waiting for another upload: %s", error.fields["holder"]
                     )
             await trio.sleep(watch.pause())
+            self._fresh()
 
     async def timestamp(self) -> int:
         return boot_seconds()
