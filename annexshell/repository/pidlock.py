@@ -193,6 +193,8 @@ class PidLock:
         with suppress(FileNotFoundError):
             # Over a network the answer may be lost where the link was made.
             return os.path.samestat(os.lstat(self.path), made)
+        if number == errno.EEXIST:
+            return False  # Whoever had it let go just now.
         if number not in _NO_LINKS:
             raise OSError(number, os.strerror(number or 0), self.path)
         with suppress(FileExistsError):

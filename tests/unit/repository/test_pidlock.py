@@ -230,6 +230,21 @@ def test_a_file_system_without_hard_links(
     assert not lock_file.exists()
 
 
+def test_a_lock_that_was_let_go_meanwhile_is_taken(
+    locks: Locks, lock_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process deletes it between our two looks."""
+    link = os.link
+
+    def first(*_: object) -> None:
+        monkeypatch.setattr(os, "link", link)
+        raise FileExistsError(17, "File exists")
+
+    monkeypatch.setattr(os, "link", first)
+    with held(locks.try_lock(str(tmp_path / "x"), exclusive=True)):
+        assert Owner.parse(lock_file.read_bytes()) == (os.getpid(), HOST)
+
+
 # -- others ----------------------------------------------------------------------------------
 
 
