@@ -353,12 +353,18 @@ def pid_locks(repository: Repository) -> PidLocks:
 
 
 def _write(path: str, text: bytes) -> os.stat_result:
-    """A new file for everybody to read; what it is on the disk. Raises OSError."""
+    """A new file for everybody to read; what it is on the disk. Raises OSError.
+
+    There is none then: half a lock would be understood, and broken, by nobody.
+    """
     fd = os.open(path, _NEW, 0o600)
     try:
         write_all(fd, text)
         os.fchmod(fd, 0o444)
         return os.fstat(fd)
+    except OSError:
+        os.unlink(path)
+        raise
     finally:
         os.close(fd)
 

@@ -230,6 +230,44 @@ def test_a_file_system_without_hard_links(
     assert not lock_file.exists()
 
 
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("some", [False, True])
+def test_a_full_disk_leaves_no_half_of_a_lock(
+    locks: Locks,
+    lock_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    links: bool,
+    some: bool,
+) -> None:
+    """Nobody could understand it, so nobody would ever break it."""
+    write, room = os.write, 7 if some else 0
+    if not links:
+        # The file that was to be linked can still be written.
+        room += len(Owner(os.getpid(), HOST).text)
+
+    def full(fd: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(28, "No space left on device")
+        written = write(fd, data[:room])
+        room -= written
+        return written
+
+    def no_link(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    path = str(lock_file.parent / "x")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        if not links:
+            patched.setattr(os, "link", no_link)
+        with pytest.raises(OSError, match="No space left"):
+            locks.try_lock(path, exclusive=True)
+    assert not any("lock" in path.name for path in lock_file.parent.iterdir())
+    with held(locks.try_lock(path, exclusive=True)):
+        assert Owner.parse(lock_file.read_bytes()) == (os.getpid(), HOST)
+
+
 def test_a_lock_that_was_let_go_meanwhile_is_taken(
     locks: Locks, lock_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
