@@ -38,6 +38,8 @@ class Programs:
         self._git = [
             *("git", "-c", "safe.directory=*", "-c", f"core.hooksPath={os.devnull}"),
             *("-c", f"core.fsync={'all' if fsync else 'none'}"),
+            # As libgit2: a pushed refs/replace/ must not change what the branch says.
+            "--no-replace-objects",
             f"--git-dir={git_dir}",
         ]
         self._algorithm = algorithm

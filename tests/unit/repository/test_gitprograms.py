@@ -122,6 +122,24 @@ def test_what_others_write_meanwhile_is_seen(repo: Repo, git: Git) -> None:
     assert git.content(blob, LIMIT) == b"2\n"
 
 
+def test_replaced_objects_are_read_as_they_are(repo: Repo, git: Git) -> None:
+    """Else what is merged and committed would lack what the replacement lacks."""
+    first = repo.commit({b"x": b"1\n", b"y": b"1\n"}, parents=())
+    second = repo.commit({b"x": b"1\n2\n"})
+    shorter = repo.git("rev-parse", f"{first}:x").decode().strip()
+    longer = repo.git("rev-parse", f"{second}:x").decode().strip()
+    alone = git.commit(git.build(None, {}).id, [], b"m\n", ME)
+    repo.git("replace", longer, shorter)
+    repo.git("replace", second, alone)
+    tip = git.tip(BRANCH)
+    assert tip == second
+    blob = git.blob_at(tip, b"x")
+    assert blob == longer
+    assert git.content(blob, LIMIT) == b"1\n2\n"
+    base = git.peel(first)
+    assert base is not None and git.contains(tip, base)
+
+
 def test_a_failure_is_not_an_absence(repo: Repo, git: Git) -> None:
     repo.commit({b"a/x": b"1\n"})
     tip = git.tip(BRANCH)
