@@ -2,7 +2,8 @@
 
 A pid lock is a file that says "mine", and stays when its owner is killed. So whoever takes
 one also locks a file on a file system of this machine's own, where locks work and end with
-their owner. Who can have the side lock knows that no process here holds the pid lock.
+their owner. Who can have the side lock knows that no process here holds the pid lock, unless
+that one came to the repository by another name.
 
 git-annex from 2025 on leaves out the slash between the directory and a short name, earlier
 versions did not. Both names are locked where both can be, so that either is excluded.

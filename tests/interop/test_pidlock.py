@@ -90,6 +90,33 @@ def test_the_lock_of_git_annex_stops_us(
     assert not repo.has(KEY.decode())
 
 
+def test_git_annex_that_came_through_a_link_stops_us(
+    world: World, program: str, current: Client, repo: Repo, place: Path
+) -> None:
+    """It names the side lock by the path it was given, so that ours is another one.
+
+    Before version 10 nothing but the lock keeps the content.
+    """
+    repo.git("config", "annex.version", "9")
+    repo.git("config", "annex.autoupgraderepository", "false")
+    store(world, program, repo)
+    (place / "link").symlink_to(repo.path.parent)
+    linked = Repo(world, current, place / "link" / repo.path.name)
+    with (
+        on_pipes(world, reference(current), linked, repo.uuid) as theirs,
+        on_pipes(world, program, repo, repo.uuid) as ours,
+    ):
+        lock(theirs)
+        ours.greet()
+        refused = ours.ask(b"REMOVE " + KEY)
+        assert refused.startswith(b"ERROR gave up waiting for a lock"), refused
+        assert f"held by process {theirs.pid} on".encode() in refused
+        assert f"lockingPid = {theirs.pid}," in pid_lock(repo).read_text()
+        theirs.say(b"UNLOCKCONTENT")
+        assert theirs.ask(b"CHECKPRESENT " + KEY) == b"SUCCESS"
+        assert ours.ask(b"REMOVE " + KEY) == b"SUCCESS", ours.stderr
+
+
 def test_a_killed_holder_is_taken_over_both_ways(
     world: World, program: str, current: Client, repo: Repo
 ) -> None:

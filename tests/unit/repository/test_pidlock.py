@@ -348,11 +348,15 @@ def test_the_lock_of_a_killed_process_is_taken_over(
     assert not lock_file.exists()
 
 
-def test_the_side_lock_decides_not_the_process_number(
+def test_a_side_lock_and_a_living_owner_both_exclude(
     locks: Locks, lock_file: Path, tmp_path: Path
 ) -> None:
-    """The number may be that of another process by now; this one's own, say."""
     lock_file.write_bytes(Owner(os.getppid(), HOST).text)
+    assert locks.try_lock(str(tmp_path / "x"), exclusive=True) is None
+    assert f"process {os.getppid()} " in (locks.held_elsewhere() or "")
+    # The number may be that of another process by now, which started later.
+    os.utime(lock_file, (1, 1))
+    assert locks.held_elsewhere() is None
     with held(locks.try_lock(str(tmp_path / "x"), exclusive=True)):
         assert Owner.parse(lock_file.read_bytes()) == (os.getpid(), HOST)
     lock_file.write_bytes(Owner(dead_process(), HOST).text)
