@@ -117,6 +117,33 @@ def test_git_annex_that_came_through_a_link_stops_us(
         assert ours.ask(b"REMOVE " + KEY) == b"SUCCESS", ours.stderr
 
 
+def test_our_lock_stops_git_annex_in_a_linked_worktree(
+    world: World, program: str, current: Client, place: Path
+) -> None:
+    """Before version 10 nothing but the lock keeps the content."""
+    main = Repo.create(world, current, place / "main")
+    for name, value in (
+        ("annex.version", "9"),
+        ("annex.autoupgraderepository", "false"),
+        ("annex.pidlock", "true"),
+        ("annex.pidlocktimeout", "2"),
+    ):
+        main.git("config", name, value)
+    main.add("file", b"a file for the first commit")
+    main.git("worktree", "add", "-q", str(place / "linked"))
+    linked = Repo(world, current, place / "linked")
+    store(world, program, main)
+    with on_pipes(world, program, main, main.uuid) as session:
+        lock(session)
+        done = linked.annex("drop", "--force", "--key", KEY.decode(), check=False)
+        assert done.code != 0
+        assert main.has(KEY.decode())
+        session.say(b"UNLOCKCONTENT")
+        assert session.ask(b"CHECKPRESENT " + KEY) == b"SUCCESS"
+        linked.annex("drop", "--force", "--key", KEY.decode())
+        assert session.ask(b"CHECKPRESENT " + KEY) == b"FAILURE"
+
+
 def test_a_killed_holder_is_taken_over_both_ways(
     world: World, program: str, current: Client, repo: Repo
 ) -> None:

@@ -283,6 +283,26 @@ def test_a_lock_that_was_let_go_meanwhile_is_taken(
         assert Owner.parse(lock_file.read_bytes()) == (os.getpid(), HOST)
 
 
+@pytest.mark.parametrize("relative", [False, True])
+def test_git_annex_in_a_linked_worktree_is_excluded(
+    repository: Repository, locks: Locks, tmp_path: Path, relative: bool
+) -> None:
+    """It makes the name of its side lock from the worktree's path."""
+    tree = tmp_path / "worktree"
+    about = Path(repository.common_dir, "worktrees", "worktree")
+    about.mkdir(parents=True)
+    link = os.path.relpath(tree, about) if relative else str(tree)
+    (about / "gitdir").write_text(f"{link}/.git\n")
+    theirs, *_ = sidelock.names(f"{tree}/.git/annex/pidlock")
+    with held(locks.try_lock(str(tmp_path / "x"), exclusive=True)):
+        assert try_lock(theirs, exclusive=True) is None
+    assert not os.path.exists(theirs)
+    with held(try_lock(theirs, exclusive=True)):
+        assert locks.try_lock(str(tmp_path / "x"), exclusive=True) is None
+        assert locks.held_elsewhere() is not None
+    os.unlink(theirs)
+
+
 # -- others ----------------------------------------------------------------------------------
 
 
