@@ -477,6 +477,23 @@ def test_a_program_run_under_the_lock_is_told(
     assert set(told.read_text().split()) == {f"PIDLOCK_{path}pidlock=1"}
 
 
+def test_a_program_beside_the_session_is_lent_nothing(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """A git-annex in annex-content would drop what a client has just locked."""
+    told = tmp_path / "told"
+    hook = Path(repository.git_dir, "hooks", "annex-content")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nenv >{told}\n")
+    hook.chmod(0o755)
+    content = Content(repository)
+    put(content, KEY, HELLO)
+    with content.lock_shared(KEY) or pytest.fail("it could not be locked"):
+        content.annex.hooks.content_changed(repository.path)
+    assert "PATH=" in told.read_text()
+    assert "PIDLOCK" not in told.read_text()
+
+
 def test_who_is_started_under_the_lock_does_not_wait_for_it(
     repository: Repository,
     lock_file: Path,
