@@ -32,11 +32,9 @@ from annexshell.repository.dropping import Trash
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository, locate, open_repository
 from annexshell.repository.supported import require_served
+from annexshell.repository.timeouts import node_timeout
 from annexshell.serve.answers import nothing_to_do
 from annexshell.store import AlreadyHave, Store
-
-NODE_TIMEOUT = 60
-"""Seconds that connecting may take (annexshell.node-timeout)."""
 
 Action = Callable[[], Awaitable[None]]
 
@@ -122,8 +120,8 @@ async def _open_ssh(
     repository: Repository, name: str, uuid: UUID, host: SshHost
 ) -> _Bin:
     connector = SshConnector(repository, name, host, uuid)
-    timeout = repository.config.integer("annexshell.node-timeout", NODE_TIMEOUT)
-    peer = PeerStore(name, uuid, connector.open, timeout=max(1, timeout))
+    timeout = node_timeout(repository.config)
+    peer = PeerStore(name, uuid, connector.open, timeout=timeout)
     await peer.offer(NEWEST_VERSION)
 
     async def close() -> None:
