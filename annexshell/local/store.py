@@ -72,7 +72,8 @@ class LocalStore:
         self._path = repository.path
         self._peer = peer
         self._content = Content(repository)
-        self._branch = Branch(repository, clock)
+        self._clock = clock
+        self._opened = repository, Branch(repository, clock)
         self._config = repository.config
         self._trash = trash
         self._hook = ContentHook(self._content.annex)
@@ -96,6 +97,14 @@ class LocalStore:
             detail = "another repository is there now"
             raise RepositoryReplaced(where=self._path, detail=detail)
         return self._content
+
+    @property
+    def _branch(self) -> Branch:
+        """The log by the config as it was last read: how to lock it, and what is private."""
+        now = self._content.annex.repository
+        if now is not self._opened[0]:
+            self._opened = now, Branch(now, self._clock)
+        return self._opened[1]
 
     def _warm_up(self) -> None:
         # Loading what writes the log takes longer than many a transfer.
