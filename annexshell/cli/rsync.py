@@ -60,8 +60,15 @@ def run_rsync(
     It keeps the descriptors ``inherit`` open, and can make no file larger than ``largest``
     bytes. A signal that would end us ends rsync instead. Raises RsyncNotRun.
     """
-    with _handing_on() as started:
-        pid = started(_spawn(words, inherit, largest))
+    alive, theirs = os.pipe()
+    with open(alive, "rb") as last, _handing_on() as started:
+        try:
+            pid = started(_spawn(words, [*inherit, theirs], largest))
+        finally:
+            os.close(theirs)
+        # A receiving rsync is two processes, and the one that writes the file is not our
+        # child. The pipe ends with the last of them.
+        last.read()
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return code if code >= 0 else 128 - code
 

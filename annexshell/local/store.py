@@ -72,7 +72,8 @@ class LocalStore:
         self._path = repository.path
         self._peer = peer
         self._content = Content(repository)
-        self._branch = Branch(repository, clock)
+        self._clock = clock
+        self._opened = repository, Branch(repository, clock)
         self._config = repository.config
         self._trash = trash
         self._hook = ContentHook(self._content.annex)
@@ -96,6 +97,14 @@ class LocalStore:
             detail = "another repository is there now"
             raise RepositoryReplaced(where=self._path, detail=detail)
         return self._content
+
+    @property
+    def _branch(self) -> Branch:
+        """The log by the config as it was last read: how to lock it, and what is private."""
+        now = self._content.annex.repository
+        if now is not self._opened[0]:
+            self._opened = now, Branch(now, self._clock)
+        return self._opened[1]
 
     def _warm_up(self) -> None:
         # Loading what writes the log takes longer than many a transfer.
@@ -222,8 +231,9 @@ class LocalStore:
     ) -> Intake | None:
         """As `Content.begin_intake`, waiting for whoever else receives the key.
 
-        Raises TransferInProgress when that one does not get on. Polls: the kernel's own
-        waiting for a lock could not be cancelled when the client leaves.
+        Raises TransferInProgress when that one does not get on, and RepositoryReplaced: a
+        disk may be changed meanwhile. Polls: the kernel's own waiting for a lock could not
+        be cancelled when the client leaves.
         """
         begin = partial(content.begin_intake, key, peer=self._peer, name=name)
         watch = None
@@ -240,6 +250,7 @@ class LocalStore:
                         "waiting for another upload: %s", error.fields["holder"]
                     )
             await trio.sleep(watch.pause())
+            self._fresh()
 
     async def timestamp(self) -> int:
         return boot_seconds()

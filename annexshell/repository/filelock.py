@@ -41,6 +41,11 @@ class FileLock(Closing):
         """The descriptor that carries the lock; still owned by it."""
         return self._fd
 
+    @property
+    def descriptors(self) -> list[int]:
+        """Those that carry the lock: who inherits them holds it as well."""
+        return [self._fd]
+
     def same_file(self) -> bool:
         """Whether ``path`` still names the file we hold (spec 02 §7.2, sanity check)."""
         try:

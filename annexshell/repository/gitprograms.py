@@ -40,6 +40,8 @@ class Programs:
             *inert_git(git_dir),
             *("-c", "safe.directory=*"),
             *("-c", f"core.fsync={'all' if fsync else 'none'}"),
+            # As libgit2: a pushed refs/replace/ must not change what the branch says.
+            "--no-replace-objects",
         ]
         self._algorithm = algorithm
         self._trees: dict[bytes, Items] = {}
@@ -126,10 +128,11 @@ class Programs:
 
     def _look_up(self, name: bytes, limit: int | None) -> _Found | None:
         """Ask cat-file; what is over ``limit`` bytes is read and given up."""
-        to, out = self._reading()
-        to.write(name + b"\n")
-        to.flush()
-        header = out.readline()
+        try:
+            header, out = self._asked(name)
+        except BrokenPipeError:
+            # A signal to all of us has ended it between two questions, say.
+            header, out = self._asked(name)
         words = header.split()
         if header.endswith(b" missing\n") or header.endswith(b" ambiguous\n"):
             return None
@@ -145,6 +148,20 @@ class Programs:
             self._stop()
             raise OSError("git cat-file ended before the object did")
         return _Found(ObjectId(words[0].decode()), words[1].decode(), content[:-1])
+
+    def _asked(self, name: bytes) -> tuple[bytes, IO[bytes]]:
+        """The first line of the answer. Raises BrokenPipeError where none comes."""
+        to, out = self._reading()
+        try:
+            to.write(name + b"\n")
+            to.flush()
+            header = out.readline()
+            if not header:
+                raise BrokenPipeError("git cat-file ended")
+        except BrokenPipeError:
+            self._stop()
+            raise
+        return header, out
 
     def _reading(self) -> tuple[IO[bytes], IO[bytes]]:
         if self._reader is None:

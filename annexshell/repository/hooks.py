@@ -63,14 +63,15 @@ class Hooks:
         import subprocess
 
         try:
-            code = run_program(
-                [script], cwd=directory, timeout=CONTENT_LIMIT
-            ).returncode
+            # It runs beside the session, which locks content for its client meanwhile.
+            done = run_program(
+                [script], cwd=directory, timeout=CONTENT_LIMIT, lend=False
+            )
         except (OSError, subprocess.TimeoutExpired) as error:
             log.warning("%s: %s", script, error)
         else:
-            if code:
-                log.warning("%s failed: exit %d", script, code)
+            if done.returncode:
+                log.warning("%s failed: exit %d", script, done.returncode)
 
 
 _Command = tuple[str, str | None]

@@ -5,8 +5,9 @@ held by the first lock and given up with the last. Lock files are opened and mad
 always, but locked only within this process, in a table, by what they are on the disk.
 Sessions and repositories opened twice share the pid lock and the table.
 
-A pid lock left by a dead process of this machine is taken over: its side lock is free.
-One of another machine, or that cannot be understood, never is.
+A pid lock left by a dead process of this machine is taken over: its side lock is free,
+and its number nobody's, or a younger process's. One of another machine, or that cannot be
+understood, never is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from annexshell.repository import sidelock
 from annexshell.repository.filelock import FileLock, Locks, open_lock_file, wait_for
 from annexshell.repository.gitprocess import is_inherited
 from annexshell.repository.open import Repository
+from annexshell.repository.processes import is_maker
 from annexshell.repository.programs import LENDERS
 from annexshell.repository.sidelock import SideLock
 
@@ -43,7 +45,7 @@ _OURS = "+annexshell"
 dead: another host's lock it leaves alone."""
 _NO_LINKS = frozenset((errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK))
 _LETTING_GO = 0.3
-"""Seconds a living owner may need between giving up its side lock and its pid lock."""
+"""Seconds that giving up a pid lock may take once its side lock was given up."""
 _PAUSE = 0.01
 _TRIES = 3
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -108,6 +110,11 @@ class PidLock:
             if not self._users:
                 self._release()
 
+    def descriptors(self) -> list[int]:
+        """Whoever inherits these keeps others from it; none if it was lent to us."""
+        with self.mutex:
+            return [] if self._side is None else self._side.descriptors
+
     def foreign_owner(self) -> str | None:
         """The other process that holds it, for a person to read; None if none does."""
         with self.mutex:
@@ -122,7 +129,7 @@ class PidLock:
             return f"somebody ({self.path} cannot be understood)"
         told = f"process {owner.pid} on {owner.host.removesuffix(_OURS)}"
         if owner.is_of(self._host):
-            alive = sidelock.owner(self.path) or _is_alive(owner.pid)
+            alive = sidelock.owner(self.path) or is_maker(owner.pid, self.path)
             return f"{told} ({self.path})" if alive else None
         return f"{told} (delete {self.path} there only if that process is gone)"
 
@@ -188,6 +195,8 @@ class PidLock:
         with suppress(FileNotFoundError):
             # Over a network the answer may be lost where the link was made.
             return os.path.samestat(os.lstat(self.path), made)
+        if number == errno.EEXIST:
+            return False  # Whoever had it let go just now.
         if number not in _NO_LINKS:
             raise OSError(number, os.strerror(number or 0), self.path)
         with suppress(FileExistsError):
@@ -196,26 +205,38 @@ class PidLock:
         return False
 
     def _take_over(self, temporary: str) -> bool:
-        """Replace the lock of a dead process of this machine."""
+        """Replace the lock of a dead process of this machine.
+
+        That we have the side lock does not tell that it is dead. git-annex names its side
+        lock by the path that it was given, through whatever links, and gives it up first.
+        """
         deadline = time.monotonic() + _LETTING_GO
         while True:
             owner = Owner.parse(_read(self.path) or b"")
             if owner is None or not owner.is_of(self._host):
                 return False
-            if not _is_alive(owner.pid) or time.monotonic() > deadline:
+            if not is_maker(owner.pid, self.path):
                 os.rename(temporary, self.path)
                 return True
-            # git-annex lets go of the side lock first. Replaced now, the file that it is
-            # about to delete would be ours.
+            if time.monotonic() > deadline:
+                return False
             time.sleep(_PAUSE)
 
 
 class PidFileLock(FileLock):
     """A file that is locked in the table, which keeps the pid lock held."""
 
-    def __init__(self, fd: int, path: str, release: Callable[[], None]) -> None:
+    def __init__(
+        self, fd: int, path: str, lock: PidLock, release: Callable[[], None]
+    ) -> None:
         super().__init__(fd, path)
+        self._lock = lock
         self._release = release
+
+    @property
+    def descriptors(self) -> list[int]:
+        # The file's own carries nothing. The side lock outlives us with its heir.
+        return self._lock.descriptors()
 
     def close(self) -> None:
         if self._fd >= 0:
@@ -271,7 +292,7 @@ class PidLocks(Locks):
             if holders and (exclusive or holders < 0):
                 return None
             table[name] = -1 if exclusive else holders + 1
-        return PidFileLock(fd, path, lambda: self._leave(name))
+        return PidFileLock(fd, path, self._lock, lambda: self._leave(name))
 
     def _leave(self, name: tuple[int, int]) -> None:
         table = self._lock.table
@@ -338,12 +359,18 @@ def pid_locks(repository: Repository) -> PidLocks:
 
 
 def _write(path: str, text: bytes) -> os.stat_result:
-    """A new file for everybody to read; what it is on the disk. Raises OSError."""
+    """A new file for everybody to read; what it is on the disk. Raises OSError.
+
+    There is none then: half a lock would be understood, and broken, by nobody.
+    """
     fd = os.open(path, _NEW, 0o600)
     try:
         write_all(fd, text)
         os.fchmod(fd, 0o444)
         return os.fstat(fd)
+    except OSError:
+        os.unlink(path)
+        raise
     finally:
         os.close(fd)
 
@@ -360,15 +387,3 @@ def _read(path: str) -> bytes | None:
         return os.read(fd, _LONGEST) if stat.S_ISREG(os.fstat(fd).st_mode) else b""
     finally:
         os.close(fd)
-
-
-def _is_alive(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

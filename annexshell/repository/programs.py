@@ -37,9 +37,9 @@ LENDERS: list[Lender] = []
 
 
 @contextmanager
-def lent() -> Iterator[list[str]]:
-    """Keep all locks that are held, and name their variables, for a program's run."""
-    kept = [lender for lender in list(LENDERS) if lender.lend()]
+def lent(lenders: list[Lender]) -> Iterator[list[str]]:
+    """Keep those locks that are held, and name their variables, for a program's run."""
+    kept = [lender for lender in list(lenders) if lender.lend()]
     try:
         yield [lender.variable for lender in kept]
     finally:
@@ -53,17 +53,18 @@ def run_program(
     cwd: str | None = None,
     capture: bool = False,
     timeout: float | None = None,
+    lend: bool = True,
 ) -> subprocess.CompletedProcess[bytes]:
     """Run a program to its end, without input.
 
     With ``capture`` what it prints is in the result. After ``timeout`` seconds it is
-    killed with all it started, and subprocess.TimeoutExpired raised. Raises OSError if it
-    cannot be run.
+    killed with all it started, and subprocess.TimeoutExpired raised. ``lend`` it our locks
+    only if nothing else of ours goes on meanwhile. Raises OSError if it cannot be run.
     """
     import subprocess
 
     with (
-        lent() as variables,
+        lent(LENDERS if lend else []) as variables,
         subprocess.Popen(
             argv,
             cwd=cwd,

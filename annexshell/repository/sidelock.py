@@ -2,10 +2,12 @@
 
 A pid lock is a file that says "mine", and stays when its owner is killed. So whoever takes
 one also locks a file on a file system of this machine's own, where locks work and end with
-their owner. Who can have the side lock knows that no process here holds the pid lock.
+their owner. Who can have the side lock knows that no process here holds the pid lock, unless
+that one came to the repository by another name.
 
 git-annex from 2025 on leaves out the slash between the directory and a short name, earlier
-versions did not. Both names are locked where both can be, so that either is excluded.
+versions did not. In a linked worktree its name is made from that one's path. All these names
+are locked where they can be, so that each is excluded.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import errno
 import hashlib
 import os
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 
 from annexshell.repository.durable import Closing
@@ -36,6 +39,22 @@ def names(pid_lock: str) -> list[str]:
     return [f"{directory}/{digest}{short}.lck"]
 
 
+def _all_names(pid_lock: str) -> list[str]:
+    paths = [pid_lock, *_in_worktrees(pid_lock)]
+    return list(dict.fromkeys(name for path in paths for name in names(path)))
+
+
+def _in_worktrees(pid_lock: str) -> Iterator[str]:
+    """What git-annex calls the pid lock in linked worktrees, where ``.git`` is a link."""
+    top = os.path.dirname(os.path.dirname(pid_lock)) + "/worktrees"
+    with suppress(OSError):  # There are none, or none that we can know of.
+        for name in os.listdir(top):
+            with suppress(OSError), open(f"{top}/{name}/gitdir", "rb") as file:
+                git_dir = os.fsdecode(file.read().rstrip(b"\n"))
+                git_dir = os.path.normpath(os.path.join(top, name, git_dir))
+                yield f"{git_dir}/annex/pidlock"
+
+
 class SideLock(Closing):
     """A held side lock. Closing it deletes its files."""
 
@@ -43,6 +62,11 @@ class SideLock(Closing):
         self._held = held
         self.seen = seen
         """Whether git-annex, as any user, sees that it is held."""
+
+    @property
+    def descriptors(self) -> list[int]:
+        """See `FileLock.descriptors`."""
+        return [fd for lock in self._held for fd in lock.descriptors]
 
     def close(self) -> None:
         """Let go. Twice is harmless."""
@@ -55,7 +79,7 @@ class SideLock(Closing):
 
 def take(pid_lock: str) -> SideLock | None:
     """The side lock; None if a process of this machine has it. Raises OSError."""
-    first, *more = names(pid_lock)
+    first, *more = _all_names(pid_lock)
     held: list[FileLock] = []
     side = SideLock(held, seen=True)
     try:
@@ -79,7 +103,9 @@ def take(pid_lock: str) -> SideLock | None:
 
 def owner(pid_lock: str) -> str | None:
     """The process that holds the side lock, for a person to read; None if none does."""
-    return next((found for found in map(holder_of, names(pid_lock)) if found), None)
+    return next(
+        (found for found in map(holder_of, _all_names(pid_lock)) if found), None
+    )
 
 
 def _take(path: str) -> FileLock | None:

@@ -81,7 +81,8 @@ class Transfer:
     @property
     def descriptors(self) -> list[int]:
         """Those that carry the locks: who inherits them holds the locks as well."""
-        return [held.fd for held in self._locks]
+        carriers = (fd for held in self._locks for fd in held.descriptors)
+        return list(dict.fromkeys(carriers))
 
     def announce(self, name: bytes) -> None:
         """Write the info file for a transfer of the file ``name``. Raises OSError."""

@@ -135,8 +135,11 @@ async def _first_that_works(
             raise LinkClosed(name=link.name) from error
         except OSError as error:
             # A bad disk, say. The call does not tell which side it was; either way the
-            # bytes promised cannot be delivered.
+            # bytes promised cannot be delivered, also if all have left the source.
             log.warning("%s cannot be sent: %s", payload.source, error.strerror)
+            raise PayloadShort(
+                name=payload.source, missing=payload.remaining
+            ) from error
         return _check_all(payload)
 
 

@@ -90,6 +90,60 @@ def test_the_lock_of_git_annex_stops_us(
     assert not repo.has(KEY.decode())
 
 
+def test_git_annex_that_came_through_a_link_stops_us(
+    world: World, program: str, current: Client, repo: Repo, place: Path
+) -> None:
+    """It names the side lock by the path it was given, so that ours is another one.
+
+    Before version 10 nothing but the lock keeps the content.
+    """
+    repo.git("config", "annex.version", "9")
+    repo.git("config", "annex.autoupgraderepository", "false")
+    store(world, program, repo)
+    (place / "link").symlink_to(repo.path.parent)
+    linked = Repo(world, current, place / "link" / repo.path.name)
+    with (
+        on_pipes(world, reference(current), linked, repo.uuid) as theirs,
+        on_pipes(world, program, repo, repo.uuid) as ours,
+    ):
+        lock(theirs)
+        ours.greet()
+        refused = ours.ask(b"REMOVE " + KEY)
+        assert refused.startswith(b"ERROR gave up waiting for a lock"), refused
+        assert f"held by process {theirs.pid} on".encode() in refused
+        assert f"lockingPid = {theirs.pid}," in pid_lock(repo).read_text()
+        theirs.say(b"UNLOCKCONTENT")
+        assert theirs.ask(b"CHECKPRESENT " + KEY) == b"SUCCESS"
+        assert ours.ask(b"REMOVE " + KEY) == b"SUCCESS", ours.stderr
+
+
+def test_our_lock_stops_git_annex_in_a_linked_worktree(
+    world: World, program: str, current: Client, place: Path
+) -> None:
+    """Before version 10 nothing but the lock keeps the content."""
+    main = Repo.create(world, current, place / "main")
+    for name, value in (
+        ("annex.version", "9"),
+        ("annex.autoupgraderepository", "false"),
+        ("annex.pidlock", "true"),
+        ("annex.pidlocktimeout", "2"),
+    ):
+        main.git("config", name, value)
+    main.add("file", b"a file for the first commit")
+    main.git("worktree", "add", "-q", str(place / "linked"))
+    linked = Repo(world, current, place / "linked")
+    store(world, program, main)
+    with on_pipes(world, program, main, main.uuid) as session:
+        lock(session)
+        done = linked.annex("drop", "--force", "--key", KEY.decode(), check=False)
+        assert done.code != 0
+        assert main.has(KEY.decode())
+        session.say(b"UNLOCKCONTENT")
+        assert session.ask(b"CHECKPRESENT " + KEY) == b"SUCCESS"
+        linked.annex("drop", "--force", "--key", KEY.decode())
+        assert session.ask(b"CHECKPRESENT " + KEY) == b"FAILURE"
+
+
 def test_a_killed_holder_is_taken_over_both_ways(
     world: World, program: str, current: Client, repo: Repo
 ) -> None:

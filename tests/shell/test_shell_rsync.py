@@ -91,6 +91,11 @@ def place_of(repository: Repository, key: Key) -> ObjectPlace:
     return AnnexPaths.of(repository).places(key)[0]
 
 
+def configure(repository: Repository, name: str, value: str) -> None:
+    config = ["git", f"--git-dir={repository.git_dir}", "config", name, value]
+    subprocess.run(config, check=True)
+
+
 def fake_rsync(repository: Repository, body: str) -> dict[str, str]:
     """A program in rsync's place on the server's side; ``$last`` is the file."""
     folder = Path(repository.path).parent / "fake"
@@ -419,19 +424,39 @@ def begin(repository: Repository, body: str) -> tuple[subprocess.Popen[bytes], P
     return process, go
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("false", b"transfer already in progress"),
+        ("true", b"with annex.pidlock one process at a time"),
+    ],
+)
 def test_an_rsync_that_outlives_the_shell_keeps_the_reception_to_itself(
-    repository: Repository,
+    repository: Repository, setting: str, said: bytes
 ) -> None:
     """It must not write beside the next one: its bytes would end up in the object."""
+    configure(repository, "annex.pidlock", setting)
     process, go = begin(repository, "")
     process.kill()
     process.wait(timeout=60)
     done = run(repository, "recvkey", KEY)
-    assert done.returncode == 1 and b"transfer already in progress" in done.stderr
+    assert done.returncode == 1 and said in done.stderr
     go.write_text("\n")
     process.communicate(timeout=60)  # until rsync has closed its stderr as well
     codes, again = receive(repository, KEY, HELLO)
     assert codes == DONE, again
+
+
+def test_an_rsync_has_ended_when_its_last_process_has(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """The one that writes the file is a child of the one that we started."""
+    ended = tmp_path / "ended"
+    busy = "n=0; while [ $n -lt 50000 ]; do n=$((n + 1)); done"
+    body = f"({busy}; echo >>$last; echo >{ended}) >&- 2>&- & exit 12"
+    done = run(repository, "recvkey", KEY, **fake_rsync(repository, body))
+    assert done.returncode == 1 and b"rsync ended with exit code 12" in done.stderr
+    assert ended.exists()
 
 
 def test_a_signal_ends_rsync_and_then_the_shell_in_good_order(

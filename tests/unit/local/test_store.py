@@ -11,8 +11,10 @@ from annexshell.errors import PayloadShort, RepositoryReplaced
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
+from annexshell.repository import filelock
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import open_repository
+from annexshell.repository.pidlock import PidLock
 from annexshell.store import AlreadyHave
 from tests.conformance.test_store import sent
 from tests.support.async_tests import trio_test
@@ -63,6 +65,31 @@ async def test_what_is_stored_is_logged_and_committed_at_the_end(
     await store.settle()
     assert os.listdir(tmp_path / "r/annex/journal") == []
     assert logged(tmp_path / "r")
+
+
+@trio_test
+async def test_a_log_that_becomes_private_is_so_from_then_on(tmp_path: Path) -> None:
+    """The config is read anew for each request: also how the journal is locked."""
+    path = tmp_path / "r"
+    store = store_at(path)
+    assert (await sent(store, K, CONTENT)).ok
+    public = os.listdir(path / "annex/journal")
+    with (path / "config").open("a") as config:
+        config.write("[annex]\n\tprivate = true\n\tpidlock = true\n")
+    taken = []
+    real = PidLock.take
+
+    def take(lock: PidLock) -> bool:
+        taken.append(lock.path)
+        return real(lock)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(PidLock, "take", take)
+        patched.setattr(filelock, "lock_descriptor", None)
+        assert (await sent(store, key_of(b"other"), b"other")).ok
+    assert taken
+    assert os.listdir(path / "annex/journal") == public
+    assert len(os.listdir(path / "annex/journal-private")) == 1
 
 
 @trio_test

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from annexshell.errors import LinkClosed, TransferInProgress
+from annexshell.errors import LinkClosed, RepositoryReplaced, TransferInProgress
 from annexshell.local.intake import LocalIntake
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
@@ -90,6 +90,27 @@ async def test_where_the_first_one_ended_the_second_goes_on(
             assert isinstance(answer, LocalIntake)
             assert answer.offset == 3
     assert trio.current_time() >= STALL / 2
+
+
+@clock_test
+async def test_a_repository_that_is_replaced_meanwhile_takes_nothing(
+    repository: Repository, store: LocalStore
+) -> None:
+    """Another disk is mounted there: this one does not have what is stored now."""
+    intake = first(repository)
+
+    async def replace() -> None:
+        await trio.sleep(STALL / 2)
+        config = Path(repository.git_dir, "config")
+        config.write_text(config.read_text().replace(HERE, OTHER_PEER.decode()))
+        intake.close()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(replace)
+        with pytest.raises(RepositoryReplaced):
+            async with store.put(KEY, b""):
+                pytest.fail("it was offered an offset")
+    assert UUID(HERE.encode()) not in Branch(repository).locations(KEY)
 
 
 @clock_test

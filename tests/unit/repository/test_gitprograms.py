@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -120,6 +122,45 @@ def test_what_others_write_meanwhile_is_seen(repo: Repo, git: Git) -> None:
     blob = git.blob_at(now, b"x")
     assert blob is not None
     assert git.content(blob, LIMIT) == b"2\n"
+
+
+def test_a_reader_that_was_killed_is_started_again(
+    repo: Repo, git: Git, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A hangup reaches it as well as us, and then we still have to write the log."""
+    started = []
+
+    class Noted(subprocess.Popen[bytes]):
+        def __init__(self, *words: Any, **how: Any) -> None:
+            super().__init__(*words, **how)
+            started.append(self)
+
+    monkeypatch.setattr(subprocess, "Popen", Noted)
+    repo.commit({b"x": b"1\n"})
+    known = git.tip(BRANCH)
+    reader = started[-1]
+    reader.kill()
+    os.waitid(os.P_PID, reader.pid, os.WEXITED | os.WNOWAIT)
+    assert git.tip(BRANCH) == known
+    assert started[-1] is not reader
+
+
+def test_replaced_objects_are_read_as_they_are(repo: Repo, git: Git) -> None:
+    """Else what is merged and committed would lack what the replacement lacks."""
+    first = repo.commit({b"x": b"1\n", b"y": b"1\n"}, parents=())
+    second = repo.commit({b"x": b"1\n2\n"})
+    shorter = repo.git("rev-parse", f"{first}:x").decode().strip()
+    longer = repo.git("rev-parse", f"{second}:x").decode().strip()
+    alone = git.commit(git.build(None, {}).id, [], b"m\n", ME)
+    repo.git("replace", longer, shorter)
+    repo.git("replace", second, alone)
+    tip = git.tip(BRANCH)
+    assert tip == second
+    blob = git.blob_at(tip, b"x")
+    assert blob == longer
+    assert git.content(blob, LIMIT) == b"1\n2\n"
+    base = git.peel(first)
+    assert base is not None and git.contains(tip, base)
 
 
 def test_a_failure_is_not_an_absence(repo: Repo, git: Git) -> None:

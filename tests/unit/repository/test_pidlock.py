@@ -230,6 +230,79 @@ def test_a_file_system_without_hard_links(
     assert not lock_file.exists()
 
 
+@pytest.mark.parametrize("links", [True, False])
+@pytest.mark.parametrize("some", [False, True])
+def test_a_full_disk_leaves_no_half_of_a_lock(
+    locks: Locks,
+    lock_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    links: bool,
+    some: bool,
+) -> None:
+    """Nobody could understand it, so nobody would ever break it."""
+    write, room = os.write, 7 if some else 0
+    if not links:
+        # The file that was to be linked can still be written.
+        room += len(Owner(os.getpid(), HOST).text)
+
+    def full(fd: int, data: bytes) -> int:
+        nonlocal room
+        if not room:
+            raise OSError(28, "No space left on device")
+        written = write(fd, data[:room])
+        room -= written
+        return written
+
+    def no_link(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    path = str(lock_file.parent / "x")
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        if not links:
+            patched.setattr(os, "link", no_link)
+        with pytest.raises(OSError, match="No space left"):
+            locks.try_lock(path, exclusive=True)
+    assert not any("lock" in path.name for path in lock_file.parent.iterdir())
+    with held(locks.try_lock(path, exclusive=True)):
+        assert Owner.parse(lock_file.read_bytes()) == (os.getpid(), HOST)
+
+
+def test_a_lock_that_was_let_go_meanwhile_is_taken(
+    locks: Locks, lock_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process deletes it between our two looks."""
+    link = os.link
+
+    def first(*_: object) -> None:
+        monkeypatch.setattr(os, "link", link)
+        raise FileExistsError(17, "File exists")
+
+    monkeypatch.setattr(os, "link", first)
+    with held(locks.try_lock(str(tmp_path / "x"), exclusive=True)):
+        assert Owner.parse(lock_file.read_bytes()) == (os.getpid(), HOST)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_git_annex_in_a_linked_worktree_is_excluded(
+    repository: Repository, locks: Locks, tmp_path: Path, relative: bool
+) -> None:
+    """It makes the name of its side lock from the worktree's path."""
+    tree = tmp_path / "worktree"
+    about = Path(repository.common_dir, "worktrees", "worktree")
+    about.mkdir(parents=True)
+    link = os.path.relpath(tree, about) if relative else str(tree)
+    (about / "gitdir").write_text(f"{link}/.git\n")
+    theirs, *_ = sidelock.names(f"{tree}/.git/annex/pidlock")
+    with held(locks.try_lock(str(tmp_path / "x"), exclusive=True)):
+        assert try_lock(theirs, exclusive=True) is None
+    assert not os.path.exists(theirs)
+    with held(try_lock(theirs, exclusive=True)):
+        assert locks.try_lock(str(tmp_path / "x"), exclusive=True) is None
+        assert locks.held_elsewhere() is not None
+    os.unlink(theirs)
+
+
 # -- others ----------------------------------------------------------------------------------
 
 
@@ -295,11 +368,15 @@ def test_the_lock_of_a_killed_process_is_taken_over(
     assert not lock_file.exists()
 
 
-def test_the_side_lock_decides_not_the_process_number(
+def test_a_side_lock_and_a_living_owner_both_exclude(
     locks: Locks, lock_file: Path, tmp_path: Path
 ) -> None:
-    """The number may be that of another process by now; this one's own, say."""
     lock_file.write_bytes(Owner(os.getppid(), HOST).text)
+    assert locks.try_lock(str(tmp_path / "x"), exclusive=True) is None
+    assert f"process {os.getppid()} " in (locks.held_elsewhere() or "")
+    # The number may be that of another process by now, which started later.
+    os.utime(lock_file, (1, 1))
+    assert locks.held_elsewhere() is None
     with held(locks.try_lock(str(tmp_path / "x"), exclusive=True)):
         assert Owner.parse(lock_file.read_bytes()) == (os.getpid(), HOST)
     lock_file.write_bytes(Owner(dead_process(), HOST).text)
@@ -398,6 +475,23 @@ def test_a_program_run_under_the_lock_is_told(
     put(content, KEY, HELLO)
     path = "".join(c for c in repository.annex_dir if c.isalnum() or c == "_")
     assert set(told.read_text().split()) == {f"PIDLOCK_{path}pidlock=1"}
+
+
+def test_a_program_beside_the_session_is_lent_nothing(
+    repository: Repository, tmp_path: Path
+) -> None:
+    """A git-annex in annex-content would drop what a client has just locked."""
+    told = tmp_path / "told"
+    hook = Path(repository.git_dir, "hooks", "annex-content")
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nenv >{told}\n")
+    hook.chmod(0o755)
+    content = Content(repository)
+    put(content, KEY, HELLO)
+    with content.lock_shared(KEY) or pytest.fail("it could not be locked"):
+        content.annex.hooks.content_changed(repository.path)
+    assert "PATH=" in told.read_text()
+    assert "PIDLOCK" not in told.read_text()
 
 
 def test_who_is_started_under_the_lock_does_not_wait_for_it(

@@ -14,6 +14,7 @@ from annexshell.remotes.peer import PeerStore
 from annexshell.repository.branch import Branch
 from annexshell.repository.content import Content
 from annexshell.repository.open import Repository
+from annexshell.serve import trashbin
 from annexshell.serve.stores import local, trash_for
 from annexshell.serve.trashbin import trash_of
 from tests.support.async_tests import trio_test
@@ -121,6 +122,26 @@ async def test_a_bin_reached_by_ssh_has_the_limits_of_a_node(
     with pytest.raises(RemovalRefused, match="not meant to be"):
         await store_of(repository).remove(KEY)
     assert made[0]._limits.connecting == seconds
+
+
+@trio_test
+async def test_a_bin_that_hangs_is_waited_for_as_long_as_a_node(
+    served: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The setting is a length of time; all the while the content is locked."""
+    seen = []
+
+    def peer(name: str, *_: object, timeout: float) -> PeerStore:
+        seen.append(timeout)
+        raise PeerUnreachable(name=name, detail="it hangs")
+
+    monkeypatch.setattr(trashbin, "PeerStore", peer)
+    changed(served, "annexshell", node_timeout="2m")
+    settings = {"url": "h:/r", "annex_uuid": BIN}
+    repository = changed(served, 'remote "bin"', **settings)
+    with pytest.raises(RemovalRefused, match="it hangs"):
+        await store_of(repository).remove(KEY)
+    assert seen == [120]
 
 
 @trio_test

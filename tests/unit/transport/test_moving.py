@@ -124,6 +124,29 @@ async def test_a_disk_that_cannot_be_read_is_a_source_that_ends_early(
         os.close(reading)
 
 
+@trio_test
+async def test_what_left_the_source_and_did_not_arrive_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between two sockets the last bytes may be in a pipe of ours when the sink fails."""
+    (source, into), (sink, out) = sockets(), sockets()
+    real = os.splice
+
+    def unreachable(fd: int, target: int, *rest: int, **flags: int) -> int:
+        if target == sink and fd != source:
+            raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+        return real(fd, target, *rest, **flags)
+
+    os.write(into, b"content")
+    link = link_to(sink)
+    monkeypatch.setattr(os, "splice", unreachable)
+    with pytest.raises(PayloadShort):
+        await moving.send(Payload(7, source), link)
+    link.close()
+    for fd in (source, into, out):
+        os.close(fd)
+
+
 @every_sink
 @trio_test
 async def test_from_a_file(
