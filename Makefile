@@ -2,7 +2,7 @@
 #
 #   make demo      a gateway, two remotes and a client, with the real git-annex commands
 #   make test      the whole test suite
-#   make check     formatting, linting, types and the tests that run no git-annex; under a minute
+#   make check     formatting, linting, types and the unit tests; under a minute
 #   make interop   the tests against the real git-annex client and sshd
 #   make bench     how fast we are beside git-annex-shell
 #   make clients   the older git-annex clients, and DataLad, that some interop tests use
@@ -20,8 +20,7 @@ OLD_CLIENT := 10.20250605
 DATALAD := 1.7.1
 DEBIAN_DEB := git-annex_10.20230126-3_amd64.deb
 
-CHECKED := tests/unit tests/properties tests/shell tests/conformance tests/wire \
-  tests/test_architecture.py
+CHECKED := tests/unit tests/properties tests/test_architecture.py
 SOURCES := annexshell tests contrib setup.py
 
 .PHONY: check style quick test interop bench demo clients install clean
