@@ -42,7 +42,7 @@ from tests.support.world import World
 CLIENTS = 4
 REQUESTS = 16
 #: Rounds after each of which everything is looked at; the deep profile runs for long.
-ROUNDS = max(4, settings().max_examples // 15)
+ROUNDS = max(4, settings().max_examples // 40)
 KILLS = 0.08
 
 
