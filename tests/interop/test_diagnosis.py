@@ -324,7 +324,6 @@ def small(place: Path) -> Iterator[Path]:
     run(["umount", "--lazy", path], cwd=place, env=os.environ)
 
 
-@pytest.mark.root
 def test_a_read_only_disk_still_gives(
     world: World,
     current: Client,
@@ -355,7 +354,6 @@ def test_a_read_only_disk_still_gives(
     assert served.has(other) and not served.has(key)
 
 
-@pytest.mark.root
 def test_a_full_disk_still_gives(
     world: World, current: Client, me: Repo, small: Path, openssh: SshServer
 ) -> None:
@@ -450,7 +448,6 @@ def test_a_login_without_a_command(world: World, openssh: SshServer) -> None:
     assert shown.code == 1 and "this account serves git and git-annex only" in shown.all
 
 
-@pytest.mark.root
 def test_git_names_the_command_for_a_repository_of_another_owner(
     me: Repo, served: Repo
 ) -> None:

@@ -540,7 +540,7 @@ def templates(world: World, current: Client) -> Iterator[Callable[[Form, str], R
 
 SEQUENCES = st.lists(operations, min_size=10, max_size=25)
 #: One example takes a second or two, so there are fewer than of other properties.
-EXAMPLES = max(5, settings().max_examples // 50)
+EXAMPLES = max(6, settings().max_examples // 50)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
