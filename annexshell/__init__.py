@@ -4,10 +4,12 @@ What flows where, from the first word of a client to the last byte of a file:
 
     cli         reads environment, argv and stdio, once; restricted shell and administration
     policy      what a forced command allows: restrictions, confinement, server modes
+    admin       what the operator of a gateway does, without its output
     serve       one client's conversation, answered from a Store
     store       the one interface behind the conversation
     local       Store: this repository, or one on this machine, opened in process
     remotes     Store: a git remote spoken to over a link (PeerStore)
+    cluster     Store: many Stores that are one repository to clients
     proxy       Store: a remote whose location the gateway records
     repository  git-annex's files on disk: objects, locks, journal, branch; blocking
     logs        the texts of the git-annex branch; pure

@@ -30,13 +30,18 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("store", "repository", "transport", "protocol", "logs", "model", "errors"),
     },
     "proxy": {"remotes", "store", "repository", "logs", "model", "errors"},
+    "cluster": {"proxy", "store", "transport", "repository", "logs", "model", "errors"},
     "serve": {
-        *("proxy", "local", "remotes", "store", "policy", "transport", "protocol"),
-        *("repository", "model", "errors"),
+        *("cluster", "proxy", "local", "remotes", "store", "policy", "transport"),
+        *("protocol", "repository", "logs", "model", "errors"),
+    },
+    "admin": {
+        *("serve", "cluster", "proxy", "local", "remotes", "store", "transport"),
+        *("protocol", "repository", "logs", "model", "errors"),
     },
     "cli": {
-        *("serve", "proxy", "local", "remotes", "store", "policy", "transport"),
-        *("protocol", "repository", "logs", "model", "errors", "sshd"),
+        *("admin", "serve", "cluster", "proxy", "local", "remotes", "store", "policy"),
+        *("transport", "protocol", "repository", "logs", "model", "errors", "sshd"),
     },
     "sshd": set(),
     "__init__": set(),
@@ -44,7 +49,11 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 #: Third-party modules, and the only packages or files they may be imported in.
 ONLY_IN: dict[str, set[str]] = {
-    "trio": {"transport", "local", "remotes", "proxy", "serve"},
+    "trio": {
+        *("transport", "local", "remotes", "proxy", "cluster", "serve", "admin"),
+    },
+    "click": {"cli"},
+    "rich": {"cli"},
     "outcome": set(),
     "attr": set(),
     "inotify_simple": {"repository/watching.py"},

@@ -1,0 +1,30 @@
+"""Node: one of the Stores that a cluster is made of, and how it has behaved."""
+
+from __future__ import annotations
+
+import math
+
+import attrs
+
+from annexshell.model.ids import UUID
+from annexshell.store import Store
+
+
+@attrs.define(eq=False)
+class Node:
+    """The repository ``uuid``, known here as the remote ``name``.
+
+    ``gateway`` is true where it is the same cluster seen through another gateway (spec 01
+    §8.2 b): ``uuid`` is the cluster's then. ``cost`` is as git-annex reckons it, less is
+    better. ``missing_until`` is a time of trio's clock before which it is not worth trying
+    to reach it again, and ``failure`` what it failed with then.
+    """
+
+    name: str
+    uuid: UUID
+    store: Store
+    cost: float = 100.0
+    gateway: bool = False
+    missing_until: float = -math.inf
+    failure: Exception | None = None
+    failures: int = 0
