@@ -32,8 +32,10 @@ class Payload:
 
     ``position`` is the offset in bytes within a regular file, or None where the descriptor
     is a pipe or socket; ``ready`` returns when such a one has more, and raises PayloadShort
-    where that takes too long (None: wait for ever). ``verdict`` may be awaited once, after the last byte. ``kept`` is set
-    by the receiver when its peer said that it got everything.
+    where that takes too long (None: wait for ever). ``verdict`` may be awaited once, after
+    the last byte. ``kept`` is set by the receiver when its peer said that it got everything.
+    ``substitute`` is awaited where the source ends early: it makes the payload go on from
+    another source, at the same byte, or returns False.
     """
 
     length: int
@@ -43,6 +45,7 @@ class Payload:
     verdict: Callable[[], Awaitable[Validity]] = _unsaid
     source: str = "the sender"
     ready: Callable[[], Awaitable[None]] | None = None
+    substitute: Callable[[], Awaitable[bool]] | None = None
     remaining: int = attrs.field(init=False)
     kept: bool = attrs.field(init=False, default=False)
 
