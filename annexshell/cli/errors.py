@@ -78,3 +78,7 @@ class UUIDLost(Mendable):
         "annex.uuid is missing but the repository was initialized before ({path}):"
         " restore annex.uuid in its git config; a new one would orphan its content"
     )
+
+
+class CannotServe(ShellError):
+    text = "cannot serve ({where}): {detail}"
