@@ -70,12 +70,14 @@ def init_cluster(
 def update_clusters(known: Snapshot) -> Changes:
     """The nodes of all clusters of this gateway by its config, and then `update_proxy`."""
     found, own = candidates(known), own_clusters(known.config)
-    changes = Changes(warnings=tuple(_unknown(known.config, own, found)))
+    config = known.config
+    named = [c for c in found if c.remote.setting(config, "cluster-node") is not None]
+    remotes, warnings = usable(named, NODE)
+    changes = Changes(warnings=(*_unknown(config, own, found), *warnings))
     for name, cluster in sorted(own.items()):
-        named = [c for c in found if cluster in _clusters_of(known.config, c.remote)]
-        remotes, warnings = usable(named, NODE)
-        change = _update(known, ClusterChange(name, cluster), remotes, found)
-        changes += Changes(clusters=(change,), warnings=warnings)
+        nodes_of = [r for r in remotes if cluster in _clusters_of(config, r)]
+        change = _update(known, ClusterChange(name, cluster), nodes_of, found)
+        changes += Changes(clusters=(change,))
     nodes = {change.uuid: change.nodes for change in changes.clusters}
     return changes + update_proxy(known, nodes)
 
@@ -131,7 +133,7 @@ def _update(
     listed += [
         Listed(uuid, _described(known, uuid, found), False) for uuid in living - nodes
     ]
-    listed.sort(key=lambda one: one.uuid)
+    listed.sort(key=lambda one: (not one.added, one.uuid))
     return attrs.evolve(change, nodes=frozenset(nodes), listed=tuple(listed))
 
 

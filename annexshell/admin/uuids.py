@@ -1,7 +1,8 @@
 """Finding out which repository a remote is, where git's config does not say yet.
 
 git-annex does this whenever it looks at a remote, so that ``git remote add`` is enough to
-make one a node. Unlike git-annex we do not set annex-ignore where it does not work out.
+make one a node. Nothing is set for a remote that gives no uuid, where git-annex may set
+annex-ignore.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from annexshell.errors import AccessFailed, RepositoryBusy
 from annexshell.logs.proxies import Proxied
 from annexshell.repository import configfile
 from tests.support.shell import git, make_annex
-from tests.unit.admin.known import N1, N2, POOL
+from tests.support.snapshots import N1, N2, POOL
 
 CLUSTER = Setting("annex.cluster.pool", POOL.decode())
 

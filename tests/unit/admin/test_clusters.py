@@ -18,7 +18,7 @@ from annexshell.admin.errors import (
     OtherCluster,
 )
 from annexshell.model.ids import is_cluster_uuid, looks_like_uuid
-from tests.unit.admin.known import (
+from tests.support.snapshots import (
     MORE,
     N1,
     N2,
@@ -97,13 +97,13 @@ def test_a_cluster_under_two_names_has_one_list_of_nodes() -> None:
     assert {cluster.nodes for cluster in changes.clusters} == {frozenset({N1, N2})}
 
 
-def test_added_and_removed_come_in_the_order_of_uuids() -> None:
+def test_those_added_come_first_each_in_the_order_of_uuids() -> None:
     settings = [
         *node("a", N1, "cluster-node=pool"),
         *node("z", N3, "cluster-node=pool"),
     ]
     changes = update_clusters(known(POOL_HERE, *settings, recorded={POOL: {N2}}))
-    assert listed(changes) == ["+a", f"-{N2.decode()}", "+z"]
+    assert listed(changes) == ["+a", "+z", f"-{N2.decode()}"]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,12 @@ def test_each_use_that_is_refused_is_told_once() -> None:
     both = known(POOL_HERE, f"annex.cluster.more={MORE.decode()}", *settings)
     texts = [str(warning) for warning in update_clusters(both).warnings]
     assert ["a cluster node" in text for text in texts] == [True, False]
+
+
+def test_a_remote_for_no_cluster_of_ours_is_looked_at_too() -> None:
+    settings = ["remote.n1.url=/x", "remote.n1.annex-cluster-node=pol"]
+    changes = update_clusters(known(POOL_HERE, *settings))
+    assert warned(changes) == ["UnknownCluster", "UnknownUUID", "UnknownUUID"]
 
 
 LINES = {OTHER: line((N1, "n1"), (POOL, "pool"))}

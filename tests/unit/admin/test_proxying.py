@@ -6,7 +6,7 @@ import pytest
 
 from annexshell.admin.proxying import update_proxy
 from annexshell.model.ids import UUID
-from tests.unit.admin.known import (
+from tests.support.snapshots import (
     GATE,
     N1,
     N2,

@@ -9,8 +9,8 @@ import pytest
 from annexshell.admin.uuids import uuids_found
 from annexshell.repository.open import Repository, open_repository
 from tests.support.shell import git, make_annex
+from tests.support.snapshots import N1
 from tests.support.world import write_program
-from tests.unit.admin.known import N1
 
 
 @pytest.fixture
