@@ -28,6 +28,9 @@ from annexshell.errors import (
     OtherLength,
     PayloadShort,
     PayloadStalled,
+    PeerFailed,
+    PeerRefused,
+    PeerUnreachable,
     RequestError,
 )
 from annexshell.model.ids import UUID
@@ -123,10 +126,12 @@ class Reader:
 
     async def _mend(self, key: Key, stale: list[Node]) -> None:
         for node in stale:
+            # The client has its answer, whatever becomes of the log.
             try:
                 await self._correct(node, key)
+            except (PeerFailed, PeerRefused, PeerUnreachable) as error:
+                log.debug("not corrected: %s", error)  # told when it was asked
             except RequestError as error:
-                # The client has its answer, whatever becomes of the log.
                 log.warning("%s", error)
 
     @asynccontextmanager

@@ -36,9 +36,9 @@ class Left:
 class ScriptedStore(MemoryStore):
     """Behind byte ``dies_at`` of the content, nothing more comes; or all is silent.
 
-    ``fails`` is raised for every request, ``fails_leaving`` when a payload is left, and
-    ``fails_verdict`` in place of ``verdict``. ``gets`` are the offsets asked for, ``asked``
-    the requests.
+    ``fails`` is raised for every request, ``fails_later`` for those after the first,
+    ``fails_leaving`` when a payload is left, and ``fails_verdict`` in place of ``verdict``.
+    ``gets`` are the offsets asked for, ``asked`` the requests.
     """
 
     dies_at: int | None = None
@@ -46,6 +46,7 @@ class ScriptedStore(MemoryStore):
     pipe: bool = False
     verdict: Validity = Validity.VALID
     fails: Exception | None = None
+    fails_later: Exception | None = None
     fails_leaving: Exception | None = None
     fails_verdict: Exception | None = None
     asked: list[str] = attrs.field(factory=list)
@@ -56,6 +57,7 @@ class ScriptedStore(MemoryStore):
         self.asked.append(word)
         if self.fails is not None:
             raise self.fails
+        self.fails = self.fails_later
 
     async def present(self, key: Key) -> bool:
         self._begin("present")

@@ -15,7 +15,9 @@ import trio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from annexshell.cluster.health import asking, is_missing
 from annexshell.cluster.node import Node
+from annexshell.cluster.reading import Reader
 from annexshell.errors import (
     LinkClosed,
     LockTimeout,
@@ -26,11 +28,14 @@ from annexshell.errors import (
 )
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
+from annexshell.remotes.peer import PeerStore
 from annexshell.repository.busy import Busy
+from annexshell.transport.link import Link
 from tests.support.async_tests import clock_test, trio_test
 from tests.support.memory_store import MemoryStore, key_of
-from tests.support.pair import peer_of
+from tests.support.pair import link_pair, peer_of
 from tests.unit.cluster.scripted import (
+    CLUSTER,
     Cluster,
     Left,
     ScriptedStore,
@@ -60,6 +65,10 @@ def cluster(tmp_path: Path) -> Cluster:
 
 def unreachable(name: str) -> ScriptedStore:
     return ScriptedStore(fails=PeerUnreachable(name=name, detail="no route to host"))
+
+
+def said_of_nodes(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == "annexshell.cluster"]
 
 
 def having(
@@ -159,6 +168,23 @@ async def test_failing_to_correct_changes_no_answer(
     assert await cluster.reader().present(KEY) is False
     assert cluster.corrected == ["n0", "n1"]
     assert caplog.messages == [str(cluster.fails_correcting)] * 2
+
+
+@trio_test
+async def test_a_node_that_fails_to_be_corrected_is_named_once(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = ScriptedStore()
+    node = cluster.add(store)
+
+    async def correct(node: Node, key: Key) -> None:
+        with asking(node):
+            await node.store.present(key)
+
+    reader = Reader(CLUSTER, [node], cluster, Busy(str(cluster.directory)), correct)
+    store.fails_later = PeerUnreachable(name="n0", detail="no route to host")
+    assert await reader.present(KEY) is False
+    assert len(said_of_nodes(caplog)) == 1 and "n0" in said_of_nodes(caplog)[0]
 
 
 @trio_test
@@ -309,8 +335,8 @@ async def test_another_node_goes_on_at_the_same_byte(
     rest = len(CONTENT) - dies_at
     assert (other.gets, other.left) == ([dies_at], [WHOLE])
     assert dying.left == [Left(rest, False, None)]
-    assert len(caplog.messages) == 1
-    assert "n0" in caplog.messages[0] and f"{rest} bytes less" in caplog.messages[0]
+    told = said_of_nodes(caplog)
+    assert told == [f"n0 failed: n0 delivered {rest} bytes less than promised"]
 
 
 @pytest.mark.parametrize("pipe", [False, True])
@@ -346,7 +372,7 @@ async def test_one_that_dies_before_its_verdict_vouches_for_nothing(
     cluster.add(store)
     assert await get(cluster) == (CONTENT, Validity.INVALID)
     assert store.left == [WHOLE]
-    assert caplog.messages == ["n0 failed: the connection to n0 ended"]
+    assert said_of_nodes(caplog) == ["n0 failed: the connection to n0 ended"]
 
 
 @trio_test
@@ -383,9 +409,8 @@ async def test_a_node_that_fails_on_being_left_fails_nothing_else(
         store.fails_leaving = OSError(errno.EIO, "bad disk")
         cluster.add(store)
     assert await get(cluster) == (CONTENT, Validity.INVALID)
-    assert [m.split(":")[0] for m in caplog.messages] == ["n0 failed"] * 2 + [
-        "n1 failed"
-    ]
+    told = [line.split(":")[0] for line in said_of_nodes(caplog)]
+    assert told == ["n0 failed", "n0 failed", "n1 failed"]
 
 
 # -- the client -------------------------------------------------------------------------
@@ -578,6 +603,36 @@ async def test_a_peer_left_in_the_middle_is_not_taken_for_well(
         assert await peer.present(KEY) is True
         assert len(server.connections) == 2
     assert store.left[1:3] == [WHOLE, MISSED]
+
+
+@clock_test
+async def test_a_peer_that_falls_silent(cluster: Cluster) -> None:
+    other = having()
+    connections: list[Link] = []
+
+    async def connect() -> Link:
+        ours, theirs = link_pair(pipes=False)
+        connections.append(theirs)
+        await theirs.write(b"AUTH-SUCCESS %s\nVERSION 4\n" % uuid_of(0))
+        await theirs.write(b"DATA 16\n" + CONTENT[:9])
+        return ours
+
+    peer = PeerStore("n0", uuid_of(0), connect, timeout=60)
+    peer.newest = 4
+    cluster.add(other)
+    cluster.nodes.insert(0, Node("n0", uuid_of(0), peer, 1.0))
+    cluster.nodes[1].uuid = uuid_of(1)
+    cluster.listed = {uuid_of(0), uuid_of(1)}
+    begun = trio.current_time()
+    assert await get(cluster) == (CONTENT, Validity.INVALID)
+    assert trio.current_time() == begun + 5 * 60
+    assert other.gets == [9] and is_missing(cluster.nodes[0])
+    assert connections[0].readable()
+    # It is not asked for the time, though its connection could be opened again.
+    assert await get(cluster) == (CONTENT, Validity.VALID)
+    assert len(connections) == 1
+    connections[0].close()
+    await peer.aclose()
 
 
 # -- whatever happens -------------------------------------------------------------------

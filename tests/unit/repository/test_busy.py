@@ -6,7 +6,8 @@ import errno
 import fcntl
 import os
 import random
-import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,6 +22,19 @@ from tests.support.repositories import plain_repo
 
 NODE = UUID(b"11111111-1111-4111-8111-111111111111")
 OTHER = UUID(b"22222222-2222-4222-8222-222222222222")
+_ROOT = Path(__file__).resolve().parents[3]
+_ELSEWHERE = """
+import signal, sys
+from contextlib import ExitStack
+from annexshell.repository.busy import Busy
+
+top, uuid, transfers = sys.argv[1:]
+with ExitStack() as stack:
+    for _ in range(int(transfers)):
+        stack.enter_context(Busy(top).transfer(uuid.encode()))
+    print("begun", flush=True)
+    signal.pause()
+"""
 
 
 @pytest.fixture
@@ -29,25 +43,16 @@ def busy(tmp_path: Path) -> Busy:
 
 
 @contextmanager
-def elsewhere(busy: Busy, uuid: UUID, transfers: int) -> Iterator[int]:
-    """Another process with so many transfers, which is killed in the end; its pid."""
-    reading, writing = os.pipe()
-    pid = os.fork()
-    if pid == 0:
-        with ExitStack() as stack:
-            for _ in range(transfers):
-                stack.enter_context(busy.transfer(uuid))
-            os.write(writing, b"x")
-            signal.pause()
-        os._exit(1)
-    try:
-        os.close(writing)
-        assert os.read(reading, 1) == b"x"
-        yield pid
-    finally:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-        os.close(reading)
+def elsewhere(top: Path, uuid: UUID, transfers: int) -> Iterator[None]:
+    """Another process with so many transfers, which is killed in the end."""
+    words = [sys.executable, "-c", _ELSEWHERE, str(top), uuid.decode(), str(transfers)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, cwd=_ROOT) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"begun\n"
+            yield
+        finally:
+            process.kill()
 
 
 def test_a_node_that_nobody_used_is_idle_and_leaves_no_file(
@@ -69,10 +74,12 @@ def test_transfers_count_while_they_run(busy: Busy, tmp_path: Path) -> None:
     assert [path.stat().st_size for path in files.iterdir()] == [0, 0]
 
 
-def test_those_of_other_processes_count_and_end_with_them(busy: Busy) -> None:
-    with elsewhere(busy, NODE, 2), busy.transfer(NODE):
+def test_those_of_other_processes_count_and_end_with_them(
+    busy: Busy, tmp_path: Path
+) -> None:
+    with elsewhere(tmp_path, NODE, 2), busy.transfer(NODE):
         assert busy.count(NODE) == 3
-        with elsewhere(busy, NODE, 1):
+        with elsewhere(tmp_path, NODE, 1):
             assert busy.count(NODE) == 4
         assert busy.count(NODE) == 3
     assert busy.count(NODE) == 0
@@ -90,13 +97,13 @@ def test_slots_that_touch_count_each(
             assert busy.count(NODE) == expected
 
 
-def test_counting_ends_somewhere(busy: Busy) -> None:
-    with elsewhere(busy, NODE, MOST + 5):
+def test_counting_ends_somewhere(busy: Busy, tmp_path: Path) -> None:
+    with elsewhere(tmp_path, NODE, MOST + 5):
         assert busy.count(NODE) == MOST
 
 
 def test_foreign_locks_do_no_harm(busy: Busy, tmp_path: Path) -> None:
-    with busy.transfer(NODE), elsewhere(busy, NODE, 1):
+    with busy.transfer(NODE), elsewhere(tmp_path, NODE, 1):
         path = tmp_path / "annexshell" / "busy" / NODE.decode()
         with path.open("r+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
