@@ -23,7 +23,7 @@ from annexshell.remotes.connect import SshConnector
 from annexshell.remotes.peer import PeerStore
 from annexshell.remotes.recipes import LocalPath, SshHost
 from annexshell.repository.annex import Annex
-from annexshell.repository.open import locate, open_repository
+from annexshell.repository.open import Repository, locate, open_repository
 from annexshell.repository.remedies import explained
 from annexshell.repository.space import room
 from annexshell.repository.supported import require_served
@@ -104,9 +104,15 @@ def _look(name: str, uuid: UUID, path: str) -> Probe:
         repository = open_repository(locate(path, "/"))
         require_served(repository)
         if repository.uuid == uuid:
-            return Probe(version=NEWEST_VERSION, free=room(Annex(repository)))
+            return Probe(version=NEWEST_VERSION, free=_free(repository))
     detail = f"another repository is at {repository.path} now"
     raise PeerUnreachable(name=name, detail=detail)
+
+
+def _free(repository: Repository) -> int | None:
+    # It comes with the first content, and may come on another disk.
+    there = os.path.isdir(repository.annex_dir)
+    return room(Annex(repository)) if there else None
 
 
 @contextmanager
