@@ -170,9 +170,7 @@ class NotConfiguredToProxy(ShellError):
 class CannotServeCluster(ShellError):
     """Refusing is safe: an empty or half-known cluster must never say it has a key."""
 
-    text = (
-        "cluster {uuid} cannot be served yet: use one of its nodes, or git-annex-shell"
-    )
+    text = "cluster {uuid} cannot be served here: {detail}"
 
 
 class RepositoryBusy(Mendable):

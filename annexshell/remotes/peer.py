@@ -42,6 +42,11 @@ log = logging.getLogger("annexshell.remotes")
 RETENTION = 600
 """Seconds a locker may rely on its lock, whatever becomes of it (spec 01 §5.4)."""
 
+TOO_OLD = (
+    "it speaks version {version} of the P2P protocol, and is too old to be a gateway of this"
+    " cluster; upgrade it"
+)
+
 _MOST_ABANDONED = 4
 """Each keeps a connection open, and a process at both of its ends."""
 
@@ -52,6 +57,11 @@ class _Abandoned:
 
     channel: Channel
     until: float
+
+
+def _nobody() -> tuple[UUID, ...]:
+    """Who is bypassed by whoever is no gateway."""
+    return ()
 
 
 @attrs.define
@@ -76,6 +86,8 @@ class PeerStore:
 
     ``newest`` is the protocol version offered: the client's, so that nothing has to be
     made up for either. ``timeout`` is what `NodeLimits` are made from, in seconds.
+    ``bypass`` says whom the peer, a gateway itself, is not to ask in turn (spec 01 §9);
+    what it says may change. A peer that agrees on less than version ``least`` is not used.
     """
 
     def __init__(
@@ -85,12 +97,17 @@ class PeerStore:
         open_link: Callable[[], Awaitable[Link]],
         *,
         timeout: float = 60,
+        bypass: Callable[[], tuple[UUID, ...]] = _nobody,
+        least: int = 0,
     ) -> None:
         self.name = name
         self.uuid = uuid
         self.newest = 0
         self._open_link = open_link
         self._limits = NodeLimits(timeout)
+        self._bypass = bypass
+        self._least = least
+        self._told: tuple[UUID, ...] = ()
         self._channel: Channel | None = None
         self._stamped: Channel | None = None
         self._abandoned: list[_Abandoned] = []
@@ -103,10 +120,16 @@ class PeerStore:
             self.newest = version
             await self._drop()
 
-    async def connect(self) -> Channel:
-        """A channel ready for a request. Raises PeerUnreachable."""
-        if self._channel is not None and self._channel.spoken_to():
+    async def connect(self, *, told: bool = True) -> Channel:
+        """A channel ready for a request. Raises PeerUnreachable.
+
+        With ``told`` the peer knows whom to bypass by now.
+        """
+        if self._channel is not None and (
             # Nothing is due: it is the end, or would pass for the next answer.
+            self._channel.spoken_to()
+            or (told and self._told != self._wanted_bypass())
+        ):
             await self._drop()
         if self._channel is None:
             self._channel = await self._connected()
@@ -153,12 +176,27 @@ class PeerStore:
         if wrong:
             raise PeerUnreachable(name=self.name, detail=wrong)
         if self.newest == 0:
+            self._introduce(channel)
             return
         channel.say(m.Version(self.newest))
         answer = await channel.receive()
         # A peer that answers ERROR knows no versions: it speaks version 0.
         if isinstance(answer, m.Version) and answer.number > self.newest:
             raise PeerFailed(name=self.name, detail="it chose a version not offered")
+        self._introduce(channel)
+
+    def _introduce(self, channel: Channel) -> None:
+        """Say whom to bypass. Without, gateways would call each other for ever."""
+        if channel.version < self._least:
+            raise PeerUnreachable(
+                name=self.name, detail=TOO_OLD.format(version=channel.version)
+            )
+        self._told = self._wanted_bypass()
+        if self._told and channel.version >= 2:
+            channel.say(m.Bypass(self._told))
+
+    def _wanted_bypass(self) -> tuple[UUID, ...]:
+        return tuple(sorted(self._bypass()))
 
     async def _drop(self) -> None:
         channel, self._channel = self._channel, None
@@ -220,7 +258,8 @@ class PeerStore:
         return answer.seconds
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
-        channel = await self.connect()
+        # A time limit is in the time of this connection, which must be the same one.
+        channel = await self.connect(told=before is None)
         request: m.Message = m.Remove(key)
         if before is not None:
             refusal = self._cannot_limit(channel)

@@ -21,6 +21,7 @@ from annexshell.errors import (
     OutOfTurn,
     RequestError,
 )
+from annexshell.model.ids import UUID
 from annexshell.model.payload import Payload, Validity
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import State
@@ -44,11 +45,16 @@ log = logging.getLogger("annexshell.serve")
 Negotiate = Callable[[int], Awaitable[int]]
 Service = Callable[[Channel, bytes], Awaitable[None]]
 Refuse = Callable[[m.Message], None]
+Bypass = Callable[[tuple[UUID, ...]], None]
 Watch = Callable[[Channel], Awaitable[tuple[bytes, ...]]]
 
 
 async def nothing_to_do() -> None:
     """What a session does where there is nothing to do."""
+
+
+def nobody_listens(uuids: tuple[UUID, ...]) -> None:
+    """What becomes of a BYPASS where no cluster is asked."""
 
 
 async def our_version(asked: int) -> int:
@@ -62,8 +68,8 @@ class Session:
 
     ``refuse`` raises the RequestError for a request that the server's mode forbids.
     ``rest`` is what to do while the client is silent after changing something. ``watch``
-    waits for changes of refs. ``noted`` is what ``audit`` will be told of the request at
-    hand.
+    waits for changes of refs. ``bypass`` hears what the client says straight behind its
+    VERSION. ``noted`` is what ``audit`` will be told of the request at hand.
     """
 
     channel: Channel
@@ -74,12 +80,15 @@ class Session:
     rest: Callable[[], Awaitable[None]] = nothing_to_do
     changed: bool = False
     watch: Watch | None = None
+    bypass: Bypass = nobody_listens
+    introducing: bool = False
     audit: Audit = NOWHERE
     noted: Noted = attrs.field(factory=lambda: note(NOWHERE, m.Bypass()))
 
     def begin(self, request: m.Message) -> Entry:
         """Note a request; the end of the entry's block is the end of the request."""
         log.debug("asked for %r", request)
+        self.introducing = self.noted.kind is m.Version and self.channel.version >= 2
         self.noted = note(self.audit, request)
         return self.noted.entry
 
@@ -102,7 +111,9 @@ async def _version(session: Session, request: m.Version) -> None:
 
 
 async def _bypass(session: Session, request: m.Bypass) -> None:
-    """Nothing is answered, and only clusters look at it (spec 01 §8.2)."""
+    """Nothing is answered; only clusters listen, and only straight away (spec 01 §8.8)."""
+    if session.introducing:
+        session.bypass(tuple(request.uuids))
 
 
 async def _check_present(session: Session, request: m.CheckPresent) -> None:

@@ -1,112 +1,85 @@
-"""Who answers for a remote of the gateway, made ready to serve and to be closed."""
+"""Who answers for a uuid that is not the gateway's, ready to serve and to be closed."""
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import attrs
 
-from annexshell.errors import PeerUnreachable, RequestError, ShellError
-from annexshell.local.store import LocalStore, settle_branch
+from annexshell.errors import PeerUnreachable, RequestError
+from annexshell.logs.proxies import proxied_by
 from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID
 from annexshell.protocol.versions import agreed
-from annexshell.proxy.routes import Published, route
+from annexshell.proxy.costs import ask_commands, prices
+from annexshell.proxy.instantiated import Remote
+from annexshell.proxy.routes import ClusterRoute, Published, route
 from annexshell.proxy.store import ProxiedStore
-from annexshell.remotes.connect import SshConnector
-from annexshell.remotes.lazy import LazyStore
 from annexshell.remotes.peer import PeerStore
 from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.branch import Branch
-from annexshell.repository.open import Repository, locate, open_repository
+from annexshell.repository.open import Repository
 from annexshell.repository.ownership import NOT_TRUSTED, is_trusted
-from annexshell.repository.remedies import explained
-from annexshell.repository.supported import require_served
-from annexshell.repository.timeouts import node_timeout
-from annexshell.serve.stores import Served, trash_for
+from annexshell.serve.nodes import Nodes
+from annexshell.serve.stores import Served
 
 
 def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
-    """A remote of the gateway.
+    """A remote of the gateway, or a cluster of its remotes.
 
     Raises what `route` raises, BranchUnreadable, and PeerUnreachable for a gateway whose
     config is not to be followed.
     """
     branch = Branch(gateway, clock)
-    name = remote_for(gateway, asked, branch)
+    published = published_by(branch)
+    target = _target(gateway, asked, published)
     if not is_trusted(gateway.common_dir):
-        raise PeerUnreachable(name=name, detail=NOT_TRUSTED)
-    recipe = recipe_for(gateway.config, name)
+        raise PeerUnreachable(name=target.name, detail=NOT_TRUSTED)
+    nodes = Nodes(gateway, branch, clock)
+    if isinstance(target, ClusterRoute):
+        # It brings much that sessions with one remote have no use for.
+        from annexshell.serve.clustered import clustered
+
+        return clustered(nodes, target, published)
+    return _remote(nodes, target, asked)
+
+
+def _remote(nodes: Nodes, target: Remote, asked: UUID) -> Served:
+    recipe = recipe_for(nodes.gateway.config, target.via)
     if isinstance(recipe, LocalPath):
-        return _by_path(gateway, name, asked, recipe.path, branch, clock)
-    connector = SshConnector(gateway, name, recipe, asked)
-    timeout = node_timeout(gateway.config)
-    peer = PeerStore(name, asked, connector.open, timeout=timeout)
-
-    async def close() -> None:
-        await peer.aclose()
-        await connector.aclose()
-
-    return Served(
-        ProxiedStore(peer, asked, branch),
-        partial(settle_branch, branch),
-        close,
-        Negotiation(peer).version,
-    )
+        lazy = nodes.by_path(target.name, asked, recipe.path)
+        store = ProxiedStore(lazy, asked, nodes.branch)
+        return Served(store, nodes.settle, nodes.aclose)
+    peer = nodes.by_ssh(target.name, target.via, asked, recipe)
+    store = ProxiedStore(peer, asked, nodes.branch)
+    return Served(store, nodes.settle, nodes.aclose, Negotiation(peer).version)
 
 
-def remote_for(gateway: Repository, asked: UUID, branch: Branch) -> str:
-    """The remote that answers for ``asked``. Raises what `route` does, BranchUnreadable."""
-    published = Published(
-        frozenset((e.uuid, e.name) for e in branch.proxied_by(gateway.uuid)) or None,
-        branch.descriptions(),
-    )
-    return route(gateway.config, gateway.uuid, asked, published, gateway.path)
+def remote_for(
+    gateway: Repository, asked: UUID, branch: Branch
+) -> Remote | ClusterRoute:
+    """Who answers for ``asked``. Raises what `route` does, BranchUnreadable."""
+    return _target(gateway, asked, published_by(branch))
 
 
-def _by_path(
-    gateway: Repository,
-    name: str,
-    asked: UUID,
-    path: str,
-    branch: Branch,
-    clock: Clock | None,
-) -> Served:
-    opened: list[LocalStore] = []
-
-    def open_store() -> LocalStore:
-        opened.append(_open_node(gateway, name, asked, path, clock))
-        return opened[-1]
-
-    async def settle() -> None:
-        for node in opened:
-            await node.settle()
-        await settle_branch(branch)
-
-    async def close() -> None:
-        for node in opened:
-            await node.aclose()
-
-    return Served(ProxiedStore(LazyStore(open_store), asked, branch), settle, close)
+def published_by(branch: Branch) -> Published:
+    """What `route` needs to know of the git-annex branch. Raises BranchUnreadable."""
+    lines = proxied_by(branch.read(b"proxy.log"))
+    return Published(lines, branch.clusters(), branch.descriptions())
 
 
-def _open_node(
-    gateway: Repository, name: str, asked: UUID, path: str, clock: Clock | None
-) -> LocalStore:
-    try:
-        repository = open_repository(locate(os.path.join(gateway.path, path), "/"))
-        require_served(repository)
-        if repository.uuid == asked:
-            trash = trash_for(repository, clock)
-            return LocalStore(repository, gateway.uuid, clock, trash)
-    except ShellError as error:
-        raise PeerUnreachable(name=name, detail=error) from error
-    except OSError as error:
-        detail = f"{error.filename or path}: {explained(error)}"
-        raise PeerUnreachable(name=name, detail=detail) from error
-    detail = f"another repository is at {repository.path} now"
-    raise PeerUnreachable(name=name, detail=detail)
+def _target(
+    gateway: Repository, asked: UUID, published: Published
+) -> Remote | ClusterRoute:
+    def run(commands: Iterable[str]) -> Mapping[str, str]:
+        # What another user's config says is not run.
+        if not is_trusted(gateway.common_dir):
+            return {}
+        return ask_commands(commands, cwd=gateway.path)
+
+    price = partial(prices, gateway.config, run=run)
+    return route(gateway.config, gateway.uuid, asked, published, gateway.path, price)
 
 
 @attrs.frozen

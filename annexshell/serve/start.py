@@ -83,6 +83,7 @@ async def _session(
         git_service(request) if request.asked is None else None,
         served.settle,
         watch=watching.changed,
+        bypass=served.bypass,
         audit=_audit(request),
     )
     config = request.repository.config

@@ -11,7 +11,13 @@ from annexshell.local.store import LocalStore
 from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID
 from annexshell.repository.open import Repository
-from annexshell.serve.answers import Negotiate, nothing_to_do, our_version
+from annexshell.serve.answers import (
+    Bypass,
+    Negotiate,
+    nobody_listens,
+    nothing_to_do,
+    our_version,
+)
 from annexshell.store import Store
 
 
@@ -24,6 +30,8 @@ class Served:
     """Commits what was recorded; also while the client is silent for a moment."""
     close: Callable[[], Awaitable[None]] = nothing_to_do
     negotiate: Negotiate = our_version
+    bypass: Bypass = nobody_listens
+    """Hears which repositories the client, if it is a gateway, asks by itself."""
 
 
 def trash_for(repository: Repository, clock: Clock | None) -> TrashBin | None:

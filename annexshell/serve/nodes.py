@@ -1,0 +1,125 @@
+"""The repositories behind a gateway, opened when needed, and closed with its session."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Awaitable, Callable
+
+import attrs
+import trio
+
+from annexshell.errors import (
+    AnnexshellError,
+    PeerUnreachable,
+    RequestError,
+    ShellError,
+)
+from annexshell.local.store import LocalStore, settle_branch
+from annexshell.model.clock import Clock
+from annexshell.model.ids import UUID
+from annexshell.remotes.connect import SshConnector
+from annexshell.remotes.lazy import LazyStore
+from annexshell.remotes.peer import PeerStore
+from annexshell.remotes.recipes import SshHost
+from annexshell.repository.branch import Branch
+from annexshell.repository.open import Repository, locate, open_repository
+from annexshell.repository.remedies import explained
+from annexshell.repository.supported import require_served
+from annexshell.repository.timeouts import node_timeout
+from annexshell.serve.stores import trash_for
+
+log = logging.getLogger("annexshell.serve")
+
+Action = Callable[[], Awaitable[None]]
+
+
+def bypassing_nobody() -> tuple[UUID, ...]:
+    """For a peer that asks nobody in turn."""
+    return ()
+
+
+@attrs.define
+class Nodes:
+    """What a session of ``gateway`` has opened; ``branch`` is the gateway's."""
+
+    gateway: Repository
+    branch: Branch
+    clock: Clock | None = None
+    _local: list[LocalStore] = attrs.field(init=False, factory=list)
+    _closing: list[Action] = attrs.field(init=False, factory=list)
+
+    def by_ssh(
+        self,
+        name: str,
+        via: str,
+        uuid: UUID,
+        host: SshHost,
+        *,
+        bypass: Callable[[], tuple[UUID, ...]] = bypassing_nobody,
+        least: int = 0,
+    ) -> PeerStore:
+        """A repository at another host, reached as the remote ``via`` is."""
+        connector = SshConnector(self.gateway, via, host, uuid)
+        timeout = node_timeout(self.gateway.config)
+        peer = PeerStore(
+            name, uuid, connector.open, timeout=timeout, bypass=bypass, least=least
+        )
+
+        async def close() -> None:
+            await peer.aclose()
+            await connector.aclose()
+
+        self._closing.append(close)
+        return peer
+
+    def by_path(self, name: str, uuid: UUID, path: str) -> LazyStore:
+        """A repository on this machine; it may be the gateway itself."""
+
+        def open_store() -> LocalStore:
+            opened = self._open(name, uuid, path)
+            self._local.append(opened)
+            self._closing.append(opened.aclose)
+            return opened
+
+        return LazyStore(open_store)
+
+    def _open(self, name: str, uuid: UUID, path: str) -> LocalStore:
+        place = os.path.join(self.gateway.path, path)
+        try:
+            repository = open_repository(locate(place, "/"))
+            require_served(repository)
+            if repository.uuid == uuid:
+                trash = trash_for(repository, self.clock)
+                return LocalStore(repository, self.gateway.uuid, self.clock, trash)
+        except ShellError as error:
+            raise PeerUnreachable(name=name, detail=error) from error
+        except OSError as error:
+            detail = f"{error.filename or path}: {explained(error)}"
+            raise PeerUnreachable(name=name, detail=detail) from error
+        detail = f"another repository is at {repository.path} now"
+        raise PeerUnreachable(name=name, detail=detail)
+
+    async def settle(self) -> None:
+        """Commit what was recorded, in every repository that was opened and here."""
+        await _all([opened.settle for opened in self._local])
+        await settle_branch(self.branch)
+
+    async def aclose(self) -> None:
+        """End all connections, at the same time: each may need some seconds."""
+        actions, self._closing = self._closing, []
+        await _all(actions)
+
+
+async def _all(actions: list[Action]) -> None:
+    async with trio.open_nursery() as nursery:
+        for action in actions:
+            nursery.start_soon(_quietly, action)
+
+
+async def _quietly(action: Action) -> None:
+    """One that fails is no reason to leave the others as they are."""
+    try:
+        await action()
+    except (RequestError, AnnexshellError, OSError) as error:
+        log.warning("%s", error)
