@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from annexshell.admin.gateway import Gateway
-from annexshell.admin.topology import Member
+from annexshell.admin.topology import Member, Standing
 from annexshell.errors import PeerUnreachable, ShellError, StorageFailed
 from annexshell.model.ids import UUID
 from annexshell.protocol.messages import NEWEST_VERSION
@@ -28,6 +28,9 @@ from annexshell.repository.remedies import explained
 from annexshell.repository.space import room
 from annexshell.repository.supported import require_served
 from annexshell.transport.child import ChildLink
+
+_LEAST = 2
+"""Of a gateway's protocol: one that knows no BYPASS is not used (spec 01 §9)."""
 
 
 @attrs.frozen
@@ -94,9 +97,9 @@ async def _by_path(
     with trio.move_on_after(timeout):
         # Of a disk that hangs only the thread is left behind, which ends with us.
         return await trio.to_thread.run_sync(
-            _look, member.remote, member.uuid, where, abandon_on_cancel=True
+            _look, member.name, member.uuid, where, abandon_on_cancel=True
         )
-    raise _too_slow(member.remote, timeout)
+    raise _too_slow(member.name, timeout)
 
 
 def _look(name: str, uuid: UUID, path: str) -> Probe:
@@ -141,7 +144,10 @@ async def _over_ssh(
             nursery.start_soon(_end_at, deadline, link)
             return link
 
-        peer = PeerStore(member.remote, member.uuid, connect, timeout=timeout)
+        least = _LEAST if member.standing is Standing.GATEWAY else 0
+        peer = PeerStore(
+            member.name, member.uuid, connect, timeout=timeout, least=least
+        )
         peer.newest = NEWEST_VERSION
         try:
             probe = Probe(version=(await peer.connect()).version)

@@ -20,10 +20,11 @@ from annexshell.admin.changing import (
 )
 from annexshell.admin.errors import BadClusterName, ClusterNameTaken
 from annexshell.admin.gateway import Gateway
-from annexshell.admin.topology import cluster_uuid, cluster_uuids
+from annexshell.admin.topology import cluster_uuid
 from annexshell.errors import printable
 from annexshell.logs.proxies import Proxied
 from annexshell.model.ids import UUID
+from annexshell.proxy.routes import own_clusters
 
 _NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 _NODE_SETTING = ".annex-cluster-node"
@@ -90,7 +91,7 @@ def plan_renaming(gateway: Gateway, old: str, new: str) -> Renaming:
 def _check_free(
     gateway: Gateway, uuid: UUID, old: str, new: str, entries: tuple[Proxied, ...]
 ) -> None:
-    if old == new or cluster_uuids(gateway.config).get(new, uuid) != uuid:
+    if old == new or own_clusters(gateway.config).get(new, uuid) != uuid:
         raise ClusterNameTaken(name=new, what="a cluster here")
     # A value that is no cluster's uuid is somebody's mistake, and not ours to write over.
     if (gateway.config.get(f"annex.cluster.{new}") or os.fsdecode(uuid)) != os.fsdecode(

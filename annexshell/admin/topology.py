@@ -7,8 +7,9 @@ what the operator looks at to find out why.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from enum import Enum
+from functools import partial
 
 import attrs
 
@@ -17,12 +18,12 @@ from annexshell.admin.gateway import Gateway
 from annexshell.errors import PeerUnreachable
 from annexshell.logs import clusters, proxies
 from annexshell.logs.mapped import Trust
-from annexshell.model.ids import UUID, is_cluster_uuid
-from annexshell.proxy.routes import cost
+from annexshell.model.ids import UUID
+from annexshell.proxy.costs import ask_commands, prices
+from annexshell.proxy.instantiated import Remote, instantiated
+from annexshell.proxy.routes import own_clusters
 from annexshell.remotes.recipes import LocalPath, SshHost, recipe_for
 from annexshell.repository.config import GitConfig
-
-_PREFIX = "annex.cluster."
 
 
 class Standing(Enum):
@@ -76,19 +77,9 @@ class Cluster:
     members: tuple[Member, ...]
 
 
-def cluster_uuids(config: GitConfig) -> dict[str, UUID]:
-    """annex.cluster.NAME by name, without values that are not of the form."""
-    found = {}
-    for setting in config.names(_PREFIX):
-        uuid = UUID(os.fsencode(config.get(setting) or ""))
-        if is_cluster_uuid(uuid):
-            found[setting.removeprefix(_PREFIX)] = uuid
-    return found
-
-
 def cluster_uuid(gateway: Gateway, name: str) -> UUID:
     """The uuid of the cluster ``name``. Raises NoSuchCluster."""
-    known = cluster_uuids(gateway.config)
+    known = own_clusters(gateway.config)
     if name.lower() not in known:
         there = ", ".join(sorted(known)) or "none"
         raise NoSuchCluster(name=name, path=gateway.repository.path, there=there)
@@ -115,7 +106,7 @@ def topology(gateway: Gateway, names: Sequence[str] = ()) -> list[Cluster]:
 
     Raises NoSuchCluster, BranchUnreadable and JournalFailed.
     """
-    known = cluster_uuids(gateway.config)
+    known = own_clusters(gateway.config)
     wanted = {name.lower(): cluster_uuid(gateway, name) for name in names} or known
     survey = _Survey.of(gateway)
     return [survey.cluster(name, wanted[name]) for name in sorted(wanted)]
@@ -123,103 +114,94 @@ def topology(gateway: Gateway, names: Sequence[str] = ()) -> list[Cluster]:
 
 @attrs.frozen
 class _Survey:
-    """What the logs say, read once."""
+    """What the logs say, read once, and the remotes that follow from it."""
 
     gateway: Gateway
     descriptions: dict[UUID, bytes]
     recorded: dict[UUID, frozenset[UUID]]
     dead: frozenset[UUID]
-    published: dict[UUID, tuple[proxies.Proxied, ...]]
+    behind: tuple[Remote, ...]
 
     @classmethod
     def of(cls, gateway: Gateway) -> _Survey:
         branch = gateway.branch
+        recorded = clusters.clusters(branch.read(b"cluster.log"))
+        dead = [u for u, level in branch.trust().items() if level is Trust.DEAD]
+        lines = proxies.proxied_by(branch.read(b"proxy.log"))
+        living = clusters.without_dead(recorded, dead)
         return cls(
             gateway,
             branch.descriptions(),
-            clusters.clusters(branch.read(b"cluster.log")),
-            frozenset(u for u, level in branch.trust().items() if level is Trust.DEAD),
-            proxies.proxied_by(branch.read(b"proxy.log")),
+            recorded,
+            frozenset(dead),
+            tuple(instantiated(gateway.config, lines, living)),
         )
 
     def cluster(self, name: str, uuid: UUID) -> Cluster:
-        here = [self._configured(r, uuid) for r in self._remotes(name)]
-        behind = list(self._gateways(uuid))
-        seen = {member.uuid for member in here}
-        others = self.recorded.get(uuid, frozenset()) - seen
-        rest = [self._recorded_only(node) for node in sorted(others)]
+        config = self.gateway.config
+        here = [self._node(r, uuid) for r in configured_nodes(config, name)]
+        gateways = [r for r in sorted(config.remotes()) if self._offers(r, uuid)]
+        behind = [self._gateway(r, uuid) for r in gateways]
+        others = self.recorded.get(uuid, frozenset()) - {m.uuid for m in here}
+        rest = [self._recorded_only(node, gateways) for node in sorted(others)]
         members = (*here, *behind, *rest)
         return Cluster(name, uuid, self.descriptions.get(uuid, b""), members)
 
-    def _remotes(self, name: str) -> list[str]:
-        return configured_nodes(self.gateway.config, name)
-
-    def _configured(self, remote: str, cluster: UUID) -> Member:
-        uuid = uuid_of(self.gateway.config, remote)
+    def _node(self, name: str, cluster: UUID) -> Member:
+        uuid = uuid_of(self.gateway.config, name)
         if uuid in self.dead:
             standing = Standing.DEAD
         elif uuid in self.recorded.get(cluster, ()):
             standing = Standing.NODE
         else:
             standing = Standing.NOT_RECORDED
-        return self._reached(remote, remote, uuid, standing)
+        return self._reached(Remote(name, uuid, name), standing)
 
-    def _gateways(self, cluster: UUID) -> Iterator[Member]:
+    def _offers(self, remote: str, cluster: UUID) -> bool:
+        words = self.gateway.config.remote(remote, "cluster-gateway") or ""
+        return os.fsdecode(cluster) in words.split()
+
+    def _gateway(self, remote: str, cluster: UUID) -> Member:
         config = self.gateway.config
-        for remote in sorted(config.remotes()):
-            if os.fsdecode(cluster) in self._gateway_of(remote):
-                name = self._name_behind(uuid_of(config, remote), remote, cluster)
-                member = self._reached(name, remote, cluster, Standing.GATEWAY)
-                yield _checked_gateway(member)
+        for found in self.behind:
+            if found.via == remote and found.uuid == cluster:
+                return self._reached(found, Standing.GATEWAY)
+        problem = PeerUnreachable(name=remote, detail=_not_behind(config, remote))
+        about = self.descriptions.get(cluster, b"")
+        return Member("", cluster, Standing.GATEWAY, about, remote, problem=problem)
 
-    def _gateway_of(self, remote: str) -> list[str]:
-        return (self.gateway.config.remote(remote, "cluster-gateway") or "").split()
-
-    def _name_behind(self, gateway: UUID, remote: str, uuid: UUID) -> str:
-        for entry in self.published.get(gateway, ()):
-            if entry.uuid == uuid:
-                return f"{remote}-{os.fsdecode(entry.name)}"
-        return ""
-
-    def _recorded_only(self, uuid: UUID) -> Member:
-        name, via, standing = "", "", Standing.NO_REMOTE
-        config = self.gateway.config
-        for remote in sorted(config.remotes()):
-            found = self._name_behind(uuid_of(config, remote), remote, uuid)
-            if found and self._gateway_of(remote):
-                name, via, standing = found, remote, Standing.ELSEWHERE
+    def _recorded_only(self, uuid: UUID, gateways: Sequence[str]) -> Member:
+        about = self.descriptions.get(uuid, b"")
         if uuid in self.dead:
-            via, standing = "", Standing.DEAD
-        return Member(name, uuid, standing, self.descriptions.get(uuid, b""), via)
+            return Member("", uuid, Standing.DEAD, about)
+        for found in self.behind:
+            if found.uuid == uuid and found.via in gateways:
+                return Member(found.name, uuid, Standing.ELSEWHERE, about, found.via)
+        return Member("", uuid, Standing.NO_REMOTE, about)
 
-    def _reached(
-        self, name: str, remote: str, uuid: UUID, standing: Standing
-    ) -> Member:
+    def _reached(self, remote: Remote, standing: Standing) -> Member:
         config = self.gateway.config
+        # Whoever opens a gateway has checked that its commands may be run.
+        run = partial(ask_commands, cwd=self.gateway.repository.path)
+        [cost] = prices(config, [remote], run)
+        about = self.descriptions.get(remote.uuid, b"")
         member = Member(
-            name,
-            uuid,
-            standing,
-            self.descriptions.get(uuid, b""),
-            remote,
-            cost=cost(config, remote),
+            remote.name, remote.uuid, standing, about, remote.via, cost=cost
         )
         try:
-            return attrs.evolve(member, recipe=recipe_for(config, remote))
+            return attrs.evolve(member, recipe=recipe_for(config, remote.via))
         except PeerUnreachable as error:
             return attrs.evolve(member, problem=error)
 
 
-def _checked_gateway(member: Member) -> Member:
-    """A gateway as git-annex would find it (spec 01 §11.2)."""
-    detail = ""
-    if not member.name:
-        detail = (
-            "it publishes no such cluster; fetch its git-annex branch, and merge it"
-        )
-    elif isinstance(member.recipe, LocalPath):
-        detail = "a gateway is only used over ssh, not by path"
-    if not detail:
-        return member
-    problem = PeerUnreachable(name=member.remote, detail=detail)
-    return attrs.evolve(member, recipe=None, problem=problem)
+def _not_behind(config: GitConfig, remote: str) -> str:
+    """Why a gateway of the cluster gives no remote that leads to it (spec 01 §11.2)."""
+    try:
+        if isinstance(recipe_for(config, remote), LocalPath):
+            return "a gateway is only used over ssh, not by path"
+    except PeerUnreachable as error:
+        return str(error.fields.get("detail"))
+    return (
+        "it does not publish the cluster, or a remote here has the name it would have;"
+        " fetch its git-annex branch, and merge it"
+    )

@@ -9,7 +9,9 @@ from pathlib import Path
 import attrs
 
 from annexshell.admin.gateway import Gateway, open_gateway
+from annexshell.logs.clusters import clusters
 from annexshell.logs.location import location_path
+from annexshell.logs.proxies import proxied_by
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from tests.support.repositories import C1, Repo, plain_repo
@@ -59,6 +61,15 @@ class Estate:
 
     def open(self) -> Gateway:
         return open_gateway(os.fspath(self.repo.path), b"5000s")
+
+    def logs(self) -> dict[str, object]:
+        """What the logs about clusters mean; lines that lost stay after a commit."""
+        branch = self.open().branch
+        return {
+            "proxies": proxied_by(branch.read(b"proxy.log")),
+            "clusters": clusters(branch.read(b"cluster.log")),
+            "descriptions": branch.descriptions(),
+        }
 
     def setting(self, name: str) -> str | None:
         return self.open().config.get(name)

@@ -148,17 +148,18 @@ def test_gateways_and_the_nodes_behind_them(estate: Estate, ssh: Path) -> None:
     assert gateways["far"].member.standing is Standing.GATEWAY
     assert gateways["far"].label == "far-bar" and gateways["far"].keys is None
     assert gateways["far"].probe == Probe(version=2)
-    assert "publishes no such cluster" in gateways["near"].notes[0]
+    assert "only used over ssh" in gateways["near"].notes[0]
     behind = member(found, N3)
     assert (behind.label, behind.member.standing) == ("far-n3", Standing.ELSEWHERE)
     assert behind.probe is None
 
 
-def test_a_gateway_by_path_is_not_used(estate: Estate) -> None:
-    far = node_uuid(6)
-    estate.add_remote("far", "/repo", far, cluster_gateway=C1.decode())
-    estate.record({b"proxy.log": b"1000s %b %b:foo\n" % (far, C1)})
-    assert "only used over ssh" in member(status(estate), C1).notes[0]
+def test_a_gateway_that_publishes_no_cluster(estate: Estate) -> None:
+    estate.add_remote("far", "far:repo", _AWAY, cluster_gateway=C1.decode())
+    estate.add_remote("odd", "tor::x", node_uuid(6), cluster_gateway=C1.decode())
+    found = [m.notes for m in status(estate).members if m.member.uuid == C1]
+    assert "does not publish the cluster" in found[0][0]
+    assert "reached by a helper" in found[1][0]
 
 
 def test_hanging_nodes_keep_nobody_else_waiting(
