@@ -13,10 +13,10 @@ from itertools import islice
 
 import attrs
 
+from annexshell.admin.changes import Setting, changing, write_settings
 from annexshell.admin.changing import (
     change_nodes,
     change_proxied,
-    set_config,
     unset_config,
 )
 from annexshell.admin.errors import (
@@ -234,8 +234,30 @@ def _numcopies_log(gateway: Gateway) -> bytes:
 # -- doing it --------------------------------------------------------------------------------
 
 
-def check_leaving(plan: Leaving) -> None:
-    """Raise HoldsLastCopies if copies that are needed would be out of sight."""
+def remove_node(
+    gateway: Gateway,
+    name: str,
+    node: str,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+) -> Leaving:
+    """Take ``node`` out of the cluster ``name``; a ``dry_run`` only says what it takes.
+
+    Raises HoldsLastCopies unless there is ``force``, what `plan_leaving` and `changing`
+    do, AccessFailed, ConfigNotWritten, BranchNotCommitted, LockTimeout and OSError; each
+    leaves a state in which the same can be done again.
+    """
+    with changing(gateway, dry_run=dry_run) as now:
+        plan = plan_leaving(now, name, node)
+        if not force:
+            _check(plan)
+        if not dry_run:
+            _carry_out(now, plan)
+        return plan
+
+
+def _check(plan: Leaving) -> None:
     if plan.needed.count:
         more = ", ..." if plan.needed.count > len(plan.needed.first) else ""
         raise HoldsLastCopies(
@@ -246,12 +268,8 @@ def check_leaving(plan: Leaving) -> None:
         )
 
 
-def leave(gateway: Gateway, plan: Leaving) -> None:
-    """Do it, in an order that can be taken up again (see above).
-
-    Raises ConfigNotWritten, JournalFailed, BranchUnreadable, BranchNotCommitted and
-    LockTimeout.
-    """
+def _carry_out(gateway: Gateway, plan: Leaving) -> None:
+    """In an order that can be taken up again (see above)."""
     gone = frozenset(plan.published)
     if gone:
         change_proxied(gateway, lambda entries: (e for e in entries if e not in gone))
@@ -261,7 +279,8 @@ def leave(gateway: Gateway, plan: Leaving) -> None:
     for remote in plan.remotes:
         words = [w for w in node_names(gateway.config, remote) if w != plan.cluster]
         if words:
-            set_config(gateway, _setting(remote), " ".join(words))
+            setting = Setting(_setting(remote), " ".join(words))
+            write_settings(gateway.repository, [setting])
         else:
             unset_config(gateway, _setting(remote))
 

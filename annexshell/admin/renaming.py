@@ -8,17 +8,17 @@ completed by doing it again.
 from __future__ import annotations
 
 import os
-import re
 
 import attrs
 
+from annexshell.admin.changes import Setting, changing, write_settings
 from annexshell.admin.changing import (
     change_description,
     change_proxied,
-    set_config,
     unset_config,
 )
-from annexshell.admin.errors import BadClusterName, ClusterNameTaken
+from annexshell.admin.clusters import check_name
+from annexshell.admin.errors import ClusterNameTaken
 from annexshell.admin.gateway import Gateway
 from annexshell.admin.topology import cluster_uuid
 from annexshell.errors import printable
@@ -26,7 +26,6 @@ from annexshell.logs.proxies import Proxied
 from annexshell.model.ids import UUID
 from annexshell.proxy.routes import own_clusters
 
-_NAME = re.compile(r"[a-z][a-z0-9-]*\Z")
 _NODE_SETTING = ".annex-cluster-node"
 
 
@@ -73,8 +72,7 @@ def plan_renaming(gateway: Gateway, old: str, new: str) -> Renaming:
     JournalFailed.
     """
     uuid, old = cluster_uuid(gateway, old), old.lower()
-    if not _NAME.match(new):
-        raise BadClusterName(name=new)
+    check_name(new)
     entries = gateway.branch.proxied_by(gateway.uuid)
     _check_free(gateway, uuid, old, new, entries)
     description = gateway.branch.descriptions().get(uuid)
@@ -113,17 +111,28 @@ def _listed(gateway: Gateway, setting: str) -> list[str]:
     return (gateway.config.get(setting) or "").lower().split()
 
 
-def rename(gateway: Gateway, plan: Renaming) -> None:
-    """Do it, in an order that can be taken up again (see above).
+def rename(gateway: Gateway, old: str, new: str, *, dry_run: bool = False) -> Renaming:
+    """Give the cluster ``old`` the name ``new``; a ``dry_run`` only says what it takes.
 
-    Raises ConfigNotWritten, JournalFailed, BranchUnreadable, BranchNotCommitted and
-    LockTimeout.
+    Raises what `plan_renaming` and `changing` do, AccessFailed, ConfigNotWritten,
+    BranchNotCommitted, LockTimeout and OSError; each leaves a state in which the same can
+    be done again.
     """
-    set_config(gateway, f"annex.cluster.{plan.new}", os.fsdecode(plan.uuid))
-    for setting in plan.settings:
-        words = _listed(gateway, setting)
+    with changing(gateway, dry_run=dry_run) as now:
+        plan = plan_renaming(now, old, new)
+        if not dry_run:
+            _carry_out(now, plan)
+        return plan
+
+
+def _carry_out(gateway: Gateway, plan: Renaming) -> None:
+    """In an order that can be taken up again (see above)."""
+    settings = [Setting(f"annex.cluster.{plan.new}", os.fsdecode(plan.uuid))]
+    for name in plan.settings:
+        words = _listed(gateway, name)
         changed = dict.fromkeys(plan.new if w == plan.old else w for w in words)
-        set_config(gateway, setting, " ".join(changed))
+        settings.append(Setting(name, " ".join(changed)))
+    write_settings(gateway.repository, settings)
     change_proxied(gateway, lambda entries: (_renamed(e, plan) for e in entries))
     if plan.described:
         text = b"cluster " + os.fsencode(plan.new)

@@ -89,14 +89,12 @@ def status(
 def rename(gateway: Gateway, old: str, new: str, dry_run: bool, as_json: bool) -> None:
     """Give the cluster OLD the name NEW.
 
-    Clients see it as GATEWAY-NEW from when they next fetch. If it was interrupted, do it
-    again.
+    Clients see it as GATEWAY-NEW from when they next fetch. What was interrupted is
+    completed by doing it again.
     """
     from annexshell.admin import renaming
 
-    plan = renaming.plan_renaming(gateway, old, new)
-    if not dry_run:
-        renaming.rename(gateway, plan)
+    plan = renaming.rename(gateway, old, new, dry_run=dry_run)
     _told(plan.as_json(), plan.steps, dry_run, as_json)
     if not as_json and not dry_run:
         say(f"cluster {plan.old} is called {plan.new} now")
@@ -122,11 +120,7 @@ def remove_node(
     from annexshell.admin import leaving
     from annexshell.errors import printable
 
-    plan = leaving.plan_leaving(gateway, name, node)
-    if not force:
-        leaving.check_leaving(plan)
-    if not dry_run:
-        leaving.leave(gateway, plan)
+    plan = leaving.remove_node(gateway, name, node, force=force, dry_run=dry_run)
     _told(plan.as_json(), plan.steps, dry_run, as_json)
     if not as_json and not dry_run:
         gone = f"{printable(node)} is no node of {printable(plan.cluster)} any more"

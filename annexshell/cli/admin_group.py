@@ -6,9 +6,22 @@ import click
 
 from annexshell.cli.admin_common import Lazy
 
+_GATEWAY = "admin_gateway"
 _COMMANDS = {
     "cluster": ("admin_cluster", "cluster", "look after a cluster"),
+    "extendcluster": (
+        _GATEWAY,
+        "extendcluster",
+        "become one more gateway of a cluster",
+    ),
+    "initcluster": (
+        _GATEWAY,
+        "initcluster",
+        "make a cluster, with this as its gateway",
+    ),
     "ssh-server": ("admin_server", "ssh_server", "serve annexshell over ssh"),
+    "updatecluster": (_GATEWAY, "updatecluster", "record the nodes of clusters"),
+    "updateproxy": (_GATEWAY, "updateproxy", "record the remotes that are proxied"),
 }
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from annexshell.logs.mapped import Entry, Form, parse_map
-from annexshell.model.ids import UUID, is_cluster_uuid
+from annexshell.logs.mapped import Entry, Form, parse_map, with_value
+from annexshell.model.clock import Clock
+from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
 
 Clusters = Mapping[UUID, frozenset[UUID]]
 
@@ -16,6 +17,19 @@ def clusters(content: bytes) -> dict[UUID, frozenset[UUID]]:
         UUID(field): frozenset(_nodes(entry.value) or ())
         for field, entry in parse_map(content, Form.NEW, _readable).items()
     }
+
+
+def with_nodes(
+    content: bytes, cluster: UUID, nodes: Collection[UUID], candidate: Clock
+) -> bytes | None:
+    """cluster.log with new nodes for the cluster, None if it has those already.
+
+    No nodes stay as a line. Raises ValueError for what is no uuid.
+    """
+    if not all(is_safe_uuid(node) for node in nodes):
+        raise ValueError("cluster.log cannot hold this uuid")
+    value = b" ".join(sorted(set(nodes)))
+    return with_value(content, Form.NEW, cluster, value, candidate, _readable)
 
 
 def without_dead(

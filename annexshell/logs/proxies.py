@@ -7,9 +7,11 @@ parts of paths: an entry whose name is not legal is not there.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
-from annexshell.logs.mapped import Entry, Form, parse_map
+from annexshell.logs.mapped import Entry, Form, parse_map, with_value
+from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID
 
 _LEGAL = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
@@ -35,6 +37,21 @@ def proxied_by(content: bytes) -> dict[UUID, tuple[Proxied, ...]]:
         )
         for field, entry in parse_map(content, Form.NEW, _readable).items()
     }
+
+
+def with_proxied(
+    content: bytes, gateway: UUID, entries: Iterable[Proxied], candidate: Clock
+) -> bytes | None:
+    """proxy.log with a new list for the gateway, None if it has that already.
+
+    An empty list stays as a line. Raises ValueError for a name or uuid that a line cannot
+    hold.
+    """
+    words = [uuid + b":" + name for uuid, name in sorted(set(entries))]
+    if any(not word.isascii() or word.split() != [word] for word in words):
+        raise ValueError("proxy.log cannot hold this name or uuid")
+    value = b" ".join(words)
+    return with_value(content, Form.NEW, gateway, value, candidate, _readable)
 
 
 def _readable(entry: Entry) -> bool:

@@ -65,7 +65,7 @@ class Branch:
     def read(self, path: bytes) -> bytes:
         """All that is known of the file at ``path``; empty if there is none."""
         # Journal first, then the ref: a commit moves the ref before it deletes the file.
-        private = self._read_private(path) if self._private_uuids else None
+        private = self._read_private(path) if self.private_uuids else None
         return self._join(path, self._public(path), private)
 
     def locations(self, key: Key) -> frozenset[UUID]:
@@ -146,7 +146,7 @@ class Branch:
         """Raise what `record` would: to be asked before content is removed (§11.5)."""
         if is_cluster_uuid(uuid):
             return
-        path, private = self.location_path(key), uuid in self._private_uuids
+        path, private = self.location_path(key), uuid in self.private_uuids
         with self._journal.locked(self._timeout):
             self._base(path, private)
             self._journal.check(path, private=private)
@@ -156,7 +156,7 @@ class Branch:
 
         What concerns a private repository stays out of the branch (spec 03 §7.2).
         """
-        private = uuid in self._private_uuids
+        private = uuid in self.private_uuids
         with self._journal.locked(self._timeout):
             new = edit(self._base(path, private))
             if new is None:
@@ -191,7 +191,8 @@ class Branch:
         return open_git(self._repository)
 
     @cached_property
-    def _private_uuids(self) -> frozenset[UUID]:
+    def private_uuids(self) -> frozenset[UUID]:
+        """The repositories that the branch must not know of."""
         config, found = self._config, set()
         if config.boolean("annex.private", False):
             found.add(self._repository.uuid)

@@ -1,4 +1,4 @@
-"""Adding several settings to git's config file in one step, under git's own lock.
+"""Changing several settings of git's config file in one step, under git's own lock.
 
 ``git config`` sets one value at a time, and a crash between two would leave a repository
 that is half initialised. Here ``config.lock`` is taken as git takes it, by a hard link to a
@@ -24,9 +24,26 @@ _STAGING = ".annexshell"
 def amend_config(path: str, addition: Callable[[], bytes | None]) -> bool:
     """Append what ``addition`` returns to the config file ``path``, in one atomic step.
 
-    ``addition`` is called with the lock held, and returns None to change nothing; that is
-    also the result. Only one caller at a time may amend the same file; whoever calls holds a
-    lock that sees to that. Raises RepositoryBusy if git holds the lock too long, and OSError.
+    ``addition`` is called with the lock held, and returns None to change nothing; the rest
+    is as for `rewrite_config`.
+    """
+
+    def rewrite(before: bytes) -> bytes | None:
+        text = addition()
+        if text is None:
+            return None
+        return before + (b"" if before.endswith(b"\n") else b"\n") + text
+
+    return rewrite_config(path, rewrite)
+
+
+def rewrite_config(path: str, rewrite: Callable[[bytes], bytes | None]) -> bool:
+    """Put what ``rewrite`` makes of the config file ``path`` in its place, in one step.
+
+    ``rewrite`` is called with the lock held, and returns None to change nothing; that is
+    also the result. Only one caller at a time may change the same file; whoever calls holds
+    a lock that sees to that. Raises RepositoryBusy if git holds the lock too long, and
+    OSError.
     """
     path = os.path.realpath(path)
     staging, lock = path + _STAGING, path + ".lock"
@@ -35,13 +52,13 @@ def amend_config(path: str, addition: Callable[[], bytes | None]) -> bool:
     try:
         with os.fdopen(fd, "wb") as new:
             _take(staging, lock)
-            text = addition()
-            if text is None:
-                return False
             with open(path, "rb") as old:
                 before = old.read()
                 mode = stat.S_IMODE(os.fstat(old.fileno()).st_mode)
-            new.write(before + (b"" if before.endswith(b"\n") else b"\n") + text)
+            text = rewrite(before)
+            if text is None:
+                return False
+            new.write(text)
             new.flush()
             os.fchmod(new.fileno(), mode)
             os.fsync(new.fileno())
