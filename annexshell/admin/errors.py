@@ -55,7 +55,7 @@ class NotACluster(ShellError):
 class NoSuchCluster(ShellError):
     text = (
         "no such cluster here: {name} ({path}): those configured are: {there}; a new one is"
-        " made by git annex initcluster"
+        " made by annexshell-admin initcluster"
     )
 
 

@@ -20,13 +20,13 @@ _ASKED = frozenset((Standing.NODE, Standing.GATEWAY, Standing.NOT_RECORDED))
 
 _HINTS: Mapping[Standing, str] = {
     Standing.NOT_RECORDED: (
-        "configured as a node, but not in cluster.log, so it is not used; run git annex"
-        " updatecluster"
+        "configured as a node, but not in cluster.log, so it is not used; run"
+        " annexshell-admin updatecluster"
     ),
     Standing.NO_REMOTE: (
         "in cluster.log, but no remote here is configured as this node, so it is not used;"
-        " set annex-cluster-node of a remote, or run git annex updatecluster, which takes"
-        " it out"
+        " set annex-cluster-node of a remote, or run annexshell-admin updatecluster, which"
+        " takes it out"
     ),
     Standing.ELSEWHERE: "behind another gateway, and not asked",
     Standing.DEAD: "dead by trust.log or the config, so it is not used, and not asked",

@@ -76,7 +76,7 @@ def status(
 
         write("\n".join(map(status_text, found)))
     else:
-        say("no cluster is configured here; git annex initcluster makes one")
+        say("no cluster is configured here; annexshell-admin initcluster makes one")
     return 0 if everybody else 1
 
 

@@ -30,7 +30,7 @@ def status_text(found: ClusterStatus) -> str:
         lines.append(_drawn(_table(found)))
     else:
         lines.append("no nodes: set annex-cluster-node of a remote, and run")
-        lines.append("git annex updatecluster")
+        lines.append("annexshell-admin updatecluster")
     lines += [note for member in found.members for note in member.notes]
     return "\n".join(lines) + "\n"
 

@@ -125,7 +125,7 @@ def test_who_is_not_used_and_why(estate: Estate) -> None:
         node_uuid(4): Standing.DEAD,
         gone: Standing.NO_REMOTE,
     }
-    assert "run git annex updatecluster" in member(found, N3).notes[0]
+    assert "annexshell-admin updatecluster" in member(found, N3).notes[0]
     assert member(found, node_uuid(4)).probe is None
     assert "no remote here" in member(found, gone).notes[0]
 
