@@ -163,4 +163,6 @@ def _unknown(
 
 
 def _clusters_of(config: GitConfig, remote: Remote) -> frozenset[UUID]:
+    if is_cluster_uuid(remote.uuid):
+        return frozenset()  # one level only: a cluster is never a node
     return clusters_of_node(config, remote.setting(config, "cluster-node") or "")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from annexshell.logs.mapped import Entry, Form, parse_map, with_value
 from annexshell.model.clock import Clock
-from annexshell.model.ids import UUID
+from annexshell.model.ids import UUID, is_safe_uuid
 
 _LEGAL = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 
@@ -47,10 +47,10 @@ def with_proxied(
     An empty list stays as a line. Raises ValueError for a name or uuid that a line cannot
     hold.
     """
-    words = [uuid + b":" + name for uuid, name in sorted(set(entries))]
-    if any(not word.isascii() or word.split() != [word] for word in words):
+    listed = sorted(set(entries))
+    if not all(is_safe_uuid(one.uuid) and is_legal_name(one.name) for one in listed):
         raise ValueError("proxy.log cannot hold this name or uuid")
-    value = b" ".join(words)
+    value = b" ".join(b"%b:%b" % one for one in listed)
     return with_value(content, Form.NEW, gateway, value, candidate, _readable)
 
 

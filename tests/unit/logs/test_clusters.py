@@ -7,6 +7,7 @@ import pytest
 from annexshell.logs.clusters import (
     clusters,
     with_clusters,
+    with_nodes,
     without_dead,
 )
 from annexshell.model.clock import SECOND, Clock
@@ -67,3 +68,16 @@ def test_clusters_are_not_nodes_of_clusters() -> None:
 def test_a_key_can_be_in_two_clusters() -> None:
     known = {C1: frozenset((U1,)), C2: frozenset((U1,))}
     assert with_clusters(frozenset((U1,)), known) == {U1, C1, C2}
+
+
+def test_new_nodes_are_sorted_and_none_leave_a_space() -> None:
+    old = _line(8, C1, U3) + _line(1, C2, U1)
+    new = with_nodes(old, C1, {U2, U1}, NOW)
+    assert new == _line(9, C1, U1 + b" " + U2) + _line(1, C2, U1)
+    assert with_nodes(new, C1, [U1, U2], NOW) is None
+    assert with_nodes(new, C1, [], NOW) == b"10s " + C1 + b" \n" + _line(1, C2, U1)
+
+
+def test_what_is_no_uuid_is_not_written() -> None:
+    with pytest.raises(ValueError, match="cannot hold"):
+        with_nodes(b"", C1, [UUID(b"a b")], NOW)
