@@ -114,11 +114,15 @@ def _contents(git_dir: str, entries: Iterator[_Entry]) -> Iterator[tuple[bytes, 
             to.flush()
             for entry in some:
                 words = out.readline().split()
+                if not words:
+                    raise _failed(git_dir, "cat-file")
                 if len(words) != 3 or words[1] != b"blob":
                     detail = f"object {entry.blob.decode()} is missing"
                     raise BranchUnreadable(where=git_dir, detail=detail)
-                size = int(words[2])
-                yield entry.path, out.read(size + 1)[:size]
+                content = out.read(int(words[2]) + 1)
+                if len(content) != int(words[2]) + 1:
+                    raise _failed(git_dir, "cat-file")
+                yield entry.path, content[:-1]
 
 
 @contextmanager
@@ -136,12 +140,18 @@ def _git(git_dir: str, *words: str) -> Iterator[tuple[IO[bytes], IO[bytes]]]:
         try:
             yield process.stdin, process.stdout
             process.stdin.close()
+        except BrokenPipeError as error:
+            raise _failed(git_dir, words[0]) from error
         except BaseException:
             process.kill()
             raise
     if process.returncode != 0:
-        detail = f"git {words[0]} failed; its own message, on stderr, says why"
-        raise BranchUnreadable(where=git_dir, detail=detail)
+        raise _failed(git_dir, words[0])
+
+
+def _failed(git_dir: str, word: str) -> BranchUnreadable:
+    detail = f"git {word} failed; its own message, on stderr, says why"
+    return BranchUnreadable(where=git_dir, detail=detail)
 
 
 # -- what a log says -------------------------------------------------------------------------

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TypeVar
 
 import attrs
 import trio
@@ -15,6 +16,9 @@ from annexshell.admin.probing import Probe, probing
 from annexshell.admin.topology import Cluster, Member, Standing, topology
 from annexshell.errors import printable
 from annexshell.model.ids import UUID
+from annexshell.proxy.costs import ask_commands, prices
+
+T = TypeVar("T")
 
 _ASKED = frozenset((Standing.NODE, Standing.GATEWAY, Standing.NOT_RECORDED))
 
@@ -38,12 +42,13 @@ class MemberStatus:
     """A member, and what was found out. ``probe`` is None where nobody was asked.
 
     ``keys`` is how many keys the location log says it has; None for a gateway, which is
-    no repository to the log.
+    no repository to the log. ``cost`` is None where no remote leads to it.
     """
 
     member: Member
     probe: Probe | None
     keys: int | None
+    cost: float | None
 
     @property
     def label(self) -> str:
@@ -74,7 +79,7 @@ class MemberStatus:
             "standing": member.standing.value,
             "remote": printable(member.remote) or None,
             "how": member.how or None,
-            "cost": member.cost,
+            "cost": self.cost,
             "reachable": None if probe is None else probe.reachable,
             "version": None if probe is None else probe.version,
             "free": None if probe is None else probe.free,
@@ -116,11 +121,10 @@ def cluster_status(
     log is read. Raises NoSuchCluster, BranchUnreadable and JournalFailed.
     """
     clusters = topology(gateway, names)
-    asked = {_way(m): m for c in clusters for m in c.members if m.standing in _ASKED}
-    probes, keys = trio.run(partial(_find_out, gateway, list(asked.values()), timeout))
-    found = dict(zip(asked, probes, strict=True))
+    members = list({_way(m): m for c in clusters for m in c.members}.values())
+    found = trio.run(partial(_find_out, gateway, members, timeout))
     return [
-        ClusterStatus(cluster, tuple(_status(m, found, keys) for m in cluster.members))
+        ClusterStatus(cluster, tuple(map(found.status, cluster.members)))
         for cluster in clusters
     ]
 
@@ -130,26 +134,56 @@ def _way(member: Member) -> tuple[str, UUID]:
     return member.remote, member.uuid
 
 
-def _status(
-    member: Member, found: Mapping[tuple[str, UUID], Probe], keys: Counter[UUID]
-) -> MemberStatus:
-    probe = found[_way(member)] if member.standing in _ASKED else None
-    counted = None if member.standing is Standing.GATEWAY else keys[member.uuid]
-    return MemberStatus(member, probe, counted)
+@attrs.define
+class _Found:
+    """What is found out, each by a task of its own."""
+
+    probes: dict[tuple[str, UUID], Probe] = attrs.field(factory=dict)
+    costs: dict[tuple[str, UUID], float] = attrs.field(factory=dict)
+    keys: Counter[UUID] = attrs.field(factory=Counter)
+
+    def status(self, member: Member) -> MemberStatus:
+        way = _way(member)
+        keys = None if member.standing is Standing.GATEWAY else self.keys[member.uuid]
+        return MemberStatus(member, self.probes.get(way), keys, self.costs.get(way))
 
 
 async def _find_out(
     gateway: Gateway, members: Sequence[Member], timeout: float
-) -> tuple[list[Probe], Counter[UUID]]:
-    probes: list[Probe] = []
+) -> _Found:
+    found = _Found()
 
     async def ask() -> None:
-        probes.extend(await probing(gateway, members, timeout))
+        asked = [m for m in members if m.standing in _ASKED]
+        probes = await probing(gateway, asked, timeout)
+        found.probes = dict(zip(map(_way, asked), probes, strict=True))
+
+    async def count() -> None:
+        found.keys = await _in_thread(partial(_counted, gateway))
+
+    async def price() -> None:
+        found.costs = await _in_thread(partial(_priced, gateway, members))
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(ask)
-        keys = await trio.to_thread.run_sync(_counted, gateway)
-    return probes, keys
+        for task in (ask, count, price):
+            nursery.start_soon(task)
+    return found
+
+
+async def _in_thread(call: Callable[[], T]) -> T:
+    # Whoever interrupts us need not wait: nothing is left half done.
+    return await trio.to_thread.run_sync(call, abandon_on_cancel=True)
+
+
+def _priced(
+    gateway: Gateway, members: Sequence[Member]
+) -> dict[tuple[str, UUID], float]:
+    """What each remote costs; commands that tell it are run, all at once."""
+    linked = [(m, m.link) for m in members if m.link is not None]
+    # Whoever opens a gateway has checked that its commands may be run.
+    run = partial(ask_commands, cwd=gateway.repository.path)
+    costs = prices(gateway.config, [link for _, link in linked], run)
+    return {_way(m): cost for (m, _), cost in zip(linked, costs, strict=True)}
 
 
 def _counted(gateway: Gateway) -> Counter[UUID]:

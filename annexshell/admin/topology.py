@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from enum import Enum
-from functools import partial
 
 import attrs
 
@@ -19,7 +18,6 @@ from annexshell.errors import PeerUnreachable
 from annexshell.logs import clusters, proxies
 from annexshell.logs.mapped import Trust
 from annexshell.model.ids import UUID
-from annexshell.proxy.costs import ask_commands, prices
 from annexshell.proxy.instantiated import Remote, instantiated
 from annexshell.proxy.routes import own_clusters
 from annexshell.remotes.recipes import LocalPath, SshHost, recipe_for
@@ -58,7 +56,8 @@ class Member:
     remote: str = ""
     recipe: LocalPath | SshHost | None = None
     problem: PeerUnreachable | None = None
-    cost: float | None = None
+    link: Remote | None = None
+    """The remote as costs know it."""
 
     @property
     def how(self) -> str:
@@ -181,12 +180,9 @@ class _Survey:
 
     def _reached(self, remote: Remote, standing: Standing) -> Member:
         config = self.gateway.config
-        # Whoever opens a gateway has checked that its commands may be run.
-        run = partial(ask_commands, cwd=self.gateway.repository.path)
-        [cost] = prices(config, [remote], run)
         about = self.descriptions.get(remote.uuid, b"")
         member = Member(
-            remote.name, remote.uuid, standing, about, remote.via, cost=cost
+            remote.name, remote.uuid, standing, about, remote.via, link=remote
         )
         try:
             return attrs.evolve(member, recipe=recipe_for(config, remote.via))

@@ -59,7 +59,7 @@ def _row(found: MemberStatus) -> tuple[str, ...]:
         _UNKNOWN if version is None else str(version),
         _UNKNOWN if free is None else roughly(free),
         _UNKNOWN if found.keys is None else str(found.keys),
-        _UNKNOWN if member.cost is None else f"{member.cost:g}",
+        _UNKNOWN if found.cost is None else f"{found.cost:g}",
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from annexshell.repository.journal import journal_name
 from tests.support.branches import cases, import_commit
 from tests.support.operators import GATEWAY, N1, N2, N3, Estate, locations
 from tests.support.repositories import BRANCH, K_LOG, K
+from tests.support.world import write_program
 
 
 @pytest.fixture
@@ -95,6 +97,27 @@ def test_a_lost_tree_is_told_too(
     with pytest.raises(BranchUnreadable, match="git ls-tree failed"):
         found(estate)
     assert tree in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "said", ["", "blob", "head -c 100 /dev/zero", "kill -9 $$", "exec <&-"]
+)
+def test_git_that_ends_too_early_is_no_shorter_branch(
+    estate: Estate, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever exit code it ends with."""
+    files = locations({b"%d" % n: (N1,) for n in range(700)})
+    import_commit(estate.repo, BRANCH, files, None)
+    gateway = estate.open()
+    programs = estate.place / "bin"
+    programs.mkdir()
+    said = 'read id; echo "$id blob 70"; echo abc' if said == "blob" else said
+    git = shutil.which("git")
+    body = f'case "$*" in *cat-file*) {said or ":"} ;; *) exec {git} "$@" ;; esac'
+    write_program(programs / "git", body)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    with pytest.raises(BranchUnreadable):
+        list(holdings(gateway))
 
 
 def test_reading_may_stop_early(estate: Estate) -> None:

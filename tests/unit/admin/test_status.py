@@ -11,7 +11,7 @@ import pytest
 from annexshell.admin.errors import NoSuchCluster
 from annexshell.admin.probing import Probe
 from annexshell.admin.status import ClusterStatus, MemberStatus, cluster_status
-from annexshell.admin.topology import Standing
+from annexshell.admin.topology import Standing, topology
 from annexshell.cli.admin import main
 from annexshell.model.ids import UUID
 from annexshell.repository.journal import journal_name
@@ -67,7 +67,7 @@ def test_nodes_that_are_there(estate: Estate) -> None:
     assert found.reachable
     first, second = found.members
     assert (first.member.name, first.member.how, first.keys) == ("n1", "path", 2)
-    assert (first.member.cost, first.member.description) == (100.0, b"the first")
+    assert (first.cost, first.member.description) == (100.0, b"the first")
     assert second.keys == 2 and first.notes == second.notes == []
     assert first.probe is not None and first.probe.version == 4
     assert first.probe.free is not None and first.probe.free >= 0
@@ -207,6 +207,24 @@ def test_a_node_of_two_clusters_is_asked_once(
     bar, foo = cluster_status(estate.open(), [], _PATIENCE)
     assert [bar.cluster.name, foo.cluster.name] == ["bar", "foo"]
     assert len(asked) == 2 and member(bar, N1).probe == member(foo, N1).probe
+
+
+def test_what_commands_say_of_costs(estate: Estate, ssh: Path) -> None:
+    write_program(ssh, "exit 255")
+    estate.repo.git("config", "remote.n1.annex-cost-command", "echo 7.5")
+    estate.repo.git("config", "remote.n2.annex-cost", "150")
+    estate.add_remote("away", "ssh://away/repo", _AWAY, cluster_node="foo")
+    found = {one.member.name: one.cost for one in status(estate).members}
+    assert found == {"n1": 7.5, "n2": 150, "away": 200}
+
+
+def test_only_status_runs_the_commands_of_remotes(estate: Estate) -> None:
+    ran = estate.place / "ran"
+    estate.repo.git("config", "remote.n1.annex-cost-command", f"touch '{ran}'")
+    topology(estate.open())
+    assert not ran.exists()
+    status(estate)
+    assert ran.exists()
 
 
 def test_a_cluster_that_is_not_there(estate: Estate) -> None:
