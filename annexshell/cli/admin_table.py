@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from annexshell.admin.status import ClusterStatus, MemberStatus
 
 _UNKNOWN = "-"
+_NARROWEST = 80
+"""Columns."""
 
 
 def status_text(found: ClusterStatus) -> str:
@@ -70,7 +72,8 @@ def _reached(found: MemberStatus) -> str:
 
 
 def _drawn(table: Table) -> str:
-    width = shutil.get_terminal_size((80, 24)).columns
+    # In a narrower one names would be left out; wrapped lines can still be read.
+    width = max(_NARROWEST, shutil.get_terminal_size().columns)
     out = io.StringIO()
     console = Console(file=out, width=width, color_system=None, legacy_windows=False)
     console.print(table)

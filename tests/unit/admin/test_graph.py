@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from xml.etree import ElementTree
@@ -148,7 +149,7 @@ def test_dot_is_asked_for_a_picture(
     programs = tmp_path / "bin"
     programs.mkdir()
     write_program(programs / "dot", 'echo "$1"; cat')
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     out = tmp_path / "out.svg"
     assert command(estate, "--format", "svg", "-o", str(out)) == 0
     assert out.read_text() == "-Tsvg\n" + EXPECTED

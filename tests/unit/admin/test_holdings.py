@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def test_git_that_ends_too_early_is_no_shorter_branch(
     git = shutil.which("git")
     body = f'case "$*" in *cat-file*) {said or ":"} ;; *) exec {git} "$@" ;; esac'
     write_program(programs / "git", body)
-    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     with pytest.raises(BranchUnreadable):
         list(holdings(gateway))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the program stands that is run as ssh."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    monkeypatch.setenv("PATH", f"{programs}:/usr/local/bin:/usr/bin:/bin")
+    monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     return programs / "ssh"
 
 
@@ -252,6 +253,22 @@ def test_the_table_fits_and_the_status_tells(
     assert (
         "cannot connect to n1: no such directory (/nowhere)" in capsys.readouterr().out
     )
+
+
+@pytest.mark.parametrize("columns", ["20", "80", "200"])
+def test_no_name_is_cut_short(
+    estate: Estate,
+    columns: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    text = b"%b %b timestamp=2000s\n" % (N1, b"abcdefghij" * 10)
+    estate.record({b"uuid.log": text})
+    assert command(estate) == 0
+    rows = [line.split("|") for line in capsys.readouterr().out.splitlines()[3:]]
+    told = "".join(row[1].strip() for row in rows)
+    assert told.startswith("abcdefghij" * 10)
 
 
 def test_names_can_do_nothing_to_a_terminal(
