@@ -304,6 +304,21 @@ class PeerRefused(RequestError):
     text = "{detail}"
 
 
+class NotOnReachableNodes(RequestError):
+    """Never told as absence: it may be where nobody could look."""
+
+    text = (
+        "no node of the cluster that could be asked has the content ({key}): {detail}; try"
+        " again when that is mended"
+    )
+
+
+class OtherLength(RequestError):
+    text = (
+        "it offers {length} bytes where {due} are due ({key}); run git annex fsck there"
+    )
+
+
 # -- logs for the operator -----------------------------------------------------------------
 
 

@@ -6,6 +6,7 @@ import math
 
 import attrs
 
+from annexshell.errors import RequestError
 from annexshell.model.ids import UUID
 from annexshell.store import Store
 
@@ -17,7 +18,8 @@ class Node:
     ``gateway`` is true where it is the same cluster seen through another gateway (spec 01
     §8.2 b): ``uuid`` is the cluster's then. ``cost`` is as git-annex reckons it, less is
     better. ``missing_until`` is a time of trio's clock before which it is not worth trying
-    to reach it again, and ``failure`` what it failed with then.
+    to reach it again, ``failure`` what it failed with then, and ``failures`` how often it
+    did so in a row; `health` keeps these three.
     """
 
     name: str
@@ -26,5 +28,9 @@ class Node:
     cost: float = 100.0
     gateway: bool = False
     missing_until: float = -math.inf
-    failure: Exception | None = None
+    failure: RequestError | None = None
     failures: int = 0
+
+    def forgive(self) -> None:
+        """Forget that it failed."""
+        self.missing_until, self.failure, self.failures = -math.inf, None, 0

@@ -42,7 +42,7 @@ KEY = sha256_key(CONTENT)
 WIRE = str(KEY).encode()
 
 
-STRIDE = int(os.environ.get("ANNEXSHELL_FAULT_STRIDE", "2"))
+STRIDE = int(os.environ.get("ANNEXSHELL_FAULT_STRIDE", "4"))
 """Every nth call fails. Both versions make much the same calls, so the first one differs."""
 
 

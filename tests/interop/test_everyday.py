@@ -41,7 +41,10 @@ class Estate:
         return self.server.url(account, self.gateway.repo.path)
 
 
-PAIRS = [(kind, version) for kind in ("openssh", "embedded") for version in CLIENTS]
+#: The embedded server sees the same words from every client: the newest one will do.
+PAIRS = [("openssh", version) for version in CLIENTS] + [("embedded", CLIENTS[0])]
+if os.environ.get("HYPOTHESIS_PROFILE") == "deep":
+    PAIRS += [("embedded", version) for version in CLIENTS[1:]]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
@@ -185,9 +188,14 @@ def add_hard_names(me: Repo, folder: str) -> list[bytes]:
     return names
 
 
-@pytest.mark.parametrize("locale", ["C.UTF-8", "C"])
-def test_hard_names(estate: Estate, client: Client, place: Path, locale: str) -> None:
-    """The client's locale and the server's are the same: UTF-8, or the bare C locale."""
+def test_hard_names(
+    estate: Estate, client: Client, place: Path, pair: tuple[str, str]
+) -> None:
+    """The client's locale and the server's are the same: UTF-8, or the bare C locale.
+
+    The latter is the harder one, so most pairs have that.
+    """
+    locale = "C.UTF-8" if pair == PAIRS[0] else "C"
     account = {"C": "clocale", "C.UTF-8": "ours"}[locale]
     me = estate.gateway.repo.clone(estate.url(account), place / "me", client)
     me.env["LC_ALL"] = locale

@@ -1,0 +1,51 @@
+"""Which nodes answer for a key, and in which order they are asked; pure (spec 01 §8.3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from random import Random
+
+from annexshell.cluster.node import Node
+from annexshell.model.ids import UUID
+
+_Rank = tuple[bool, bool, float]
+
+
+def holders(
+    nodes: Iterable[Node], listed: Collection[UUID], members: Collection[UUID]
+) -> list[Node]:
+    """Those of ``nodes`` that may have the content.
+
+    ``listed`` is what the location log says, ``members`` the living nodes of the cluster.
+    A node that is a gateway may reach those members that are not among ``nodes``.
+    """
+    nodes = list(nodes)
+    direct = {node.uuid for node in nodes if not node.gateway}
+    beyond = any(uuid in listed and uuid not in direct for uuid in members)
+    return [n for n in nodes if (beyond if n.gateway else n.uuid in listed)]
+
+
+def ordered(
+    nodes: Collection[Node],
+    now: float,
+    busy: Callable[[UUID], int],
+    random: Random,
+    doubted: Collection[Node] = (),
+) -> list[Node]:
+    """The order in which to ask: by cost, then how busy they are, then by chance.
+
+    Those that are ``doubted`` come after the others, and those missing at ``now`` last.
+    ``busy`` tells the transfers under way; it is asked only where that decides.
+    """
+
+    def rank(node: Node) -> _Rank:
+        return now < node.missing_until, node in doubted, node.cost
+
+    ties = Counter(rank(node) for node in nodes)
+
+    def place(node: Node) -> tuple[_Rank, int, float]:
+        tied = ties[rank(node)] > 1
+        return rank(node), busy(node.uuid) if tied else 0, random.random()
+
+    return sorted(nodes, key=place)

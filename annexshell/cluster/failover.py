@@ -1,0 +1,206 @@
+"""One payload for the client, and the nodes that stand behind it one after the other.
+
+Where one ends early, the next goes on at the same byte. What came from several nodes nobody
+has seen whole, so nobody vouches for it, and the client verifies it.
+
+A node's own payload is left in the order of things: told what became of it if its last byte
+was delivered, dropped in the middle otherwise. So the context of a node's `Store.get` is
+entered and left at different places, and may hold no cancel scope open between them.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager, ExitStack
+
+import attrs
+
+from annexshell.cluster.health import asking, failed, leaving, named
+from annexshell.cluster.node import Node
+from annexshell.errors import OtherLength, PayloadShort, PayloadStalled, RequestError
+from annexshell.model.key import Key
+from annexshell.model.payload import Payload, Validity, nothing
+from annexshell.repository.busy import Busy
+
+
+@attrs.define(eq=False)
+class _Source:
+    """One node's payload. ``said`` is its verdict where that is known beforehand.
+
+    ``stalled`` is why it ended early, where it did not just end.
+    """
+
+    node: Node
+    context: AbstractAsyncContextManager[Payload]
+    payload: Payload
+    said: Validity | None = None
+    stalled: PayloadStalled | None = None
+    slot: ExitStack = attrs.field(factory=ExitStack)
+
+    async def look(self) -> None:
+        """Have an empty payload explained: nothing is left, or nothing is there."""
+        if self.payload.length:
+            return
+        try:
+            with asking(self.node):
+                self.said = await self.payload.verdict()
+        except BaseException as error:
+            await self.leave(error)
+            raise
+
+    def absent(self, key: Key, offset: int) -> bool:
+        """Whether the node does not have the content."""
+        if self.said is Validity.UNSAID:
+            # Version 0 has one answer for both.
+            return _due(key, offset) != 0
+        return self.said is Validity.INVALID
+
+    async def ready(self) -> None:
+        """As the payload's own, which must be there; a stall is remembered."""
+        assert self.payload.ready is not None
+        try:
+            await self.payload.ready()
+        except PayloadStalled as error:
+            self.stalled = error
+            raise
+
+    async def verdict(self) -> Validity:
+        """What the node says of its bytes; nothing good if it cannot."""
+        if self.said is not None:
+            return self.said
+        verdict = Validity.INVALID
+        with leaving(self.node):
+            verdict = await self.payload.verdict()
+        return verdict
+
+    async def leave(self, raised: BaseException | None = None) -> None:
+        """Let the node go; ``raised`` is what ends its use, if anything does."""
+        self.slot.close()
+        with leaving(self.node):
+            kind = None if raised is None else type(raised)
+            trace = None if raised is None else raised.__traceback__
+            await self.context.__aexit__(kind, raised, trace)
+
+
+class Delivery:
+    """One GET: the client's payload, and the nodes that are ``left`` to go on from.
+
+    ``causes`` is what nodes failed at that were to begin.
+    """
+
+    def __init__(
+        self, busy: Busy, key: Key, offset: int, name: bytes, left: list[Node]
+    ) -> None:
+        self.causes: list[RequestError] = []
+        self._busy = busy
+        self._key = key
+        self._offset = offset
+        self._name = name
+        self._left = left
+        self._source: _Source | None = None
+        self._payload = nothing(Validity.INVALID)
+        self._begun = 0
+        """What remained when the source's first byte was due."""
+        self._delivered: list[Node] = []
+        """Those that gave at least one byte, and were left."""
+
+    async def begin(self) -> Payload | None:
+        """The client's payload, or None where no node gave one."""
+        source = await self._next(self._offset, _due(self._key, self._offset))
+        if source is None:
+            return None
+        self._payload = Payload(
+            source.payload.length, verdict=self._verdict, substitute=self._substitute
+        )
+        self._follow(source)
+        return self._payload
+
+    async def _next(self, offset: int, due: int | None) -> _Source | None:
+        """The next node's payload from ``offset`` on, of ``due`` bytes if that is known."""
+        while self._left:
+            node = self._left.pop(0)
+            try:
+                source = await self._open(node, offset)
+            except RequestError as error:
+                self.causes.append(named(node, error))
+                continue
+            length = source.payload.length
+            if not source.absent(self._key, offset):
+                if due is None or length == due:
+                    return source
+                wrong = OtherLength(length=length, due=due, key=self._key)
+                self.causes.append(failed(node, wrong))
+            await source.leave()
+        return None
+
+    async def _open(self, node: Node, offset: int) -> _Source:
+        with asking(node):
+            context = node.store.get(self._key, offset, self._name)
+            source = _Source(node, context, await context.__aenter__())
+        await source.look()
+        return source
+
+    def _follow(self, source: _Source) -> None:
+        """Have the client's payload come from ``source``."""
+        ours, theirs = self._payload, source.payload
+        ours.descriptor, ours.prefix = theirs.descriptor, theirs.prefix
+        ours.position, ours.source = theirs.position, theirs.source
+        ours.ready = None if theirs.ready is None else source.ready
+        source.slot.enter_context(self._busy.transfer(source.node.uuid))
+        self._source, self._begun = source, ours.remaining
+
+    async def _substitute(self) -> bool:
+        """See `Payload.substitute`."""
+        ours = self._payload
+        if self._source is not None:
+            await self._give_up(self._source)
+        delivered = ours.length - ours.remaining
+        source = await self._next(self._offset + delivered, ours.remaining)
+        if source is None:
+            return False
+        self._follow(source)
+        return True
+
+    async def _give_up(self, source: _Source) -> None:
+        ours = self._payload
+        short = PayloadShort(name=source.node.name, missing=ours.remaining)
+        failed(source.node, source.stalled or short)
+        # Its descriptor will be closed, and the number may become somebody else's.
+        ours.descriptor, ours.prefix = -1, b""
+        ours.position = ours.ready = None
+        self._release(source)
+        await source.leave()
+
+    def _release(self, source: _Source) -> None:
+        """What the client got is what the node delivered."""
+        ours, theirs = self._payload, source.payload
+        self._source = None
+        theirs.remaining, theirs.kept = ours.remaining, ours.kept
+        if ours.remaining < self._begun:
+            self._delivered.append(source.node)
+
+    async def _verdict(self) -> Validity:
+        if self._source is None:
+            return Validity.INVALID
+        # Asked also where it does not count, since the node says it in any case.
+        verdict = await self._source.verdict()
+        return Validity.INVALID if self._delivered else verdict
+
+    async def end(self, raised: BaseException | None = None) -> None:
+        """The client is done with it, or ``raised`` ends it."""
+        if self._source is not None:
+            source = self._source
+            self._release(source)
+            await source.leave(raised)
+
+    @property
+    def refused(self) -> list[Node]:
+        """Those that delivered what the client called invalid; known once it is done."""
+        ours = self._payload
+        return [] if ours.remaining or ours.kept else self._delivered
+
+
+def _due(key: Key, offset: int) -> int | None:
+    """The bytes of the content from ``offset`` on, if the key tells."""
+    if key.size is None or key.without_chunk() is not key:
+        return None
+    return max(key.size - offset, 0)

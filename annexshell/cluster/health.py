@@ -1,0 +1,121 @@
+"""Asking a node: its failures stay its own, are told once, and are remembered for a time.
+
+A node that cannot be reached, or that hangs, is left out for a while, and for longer each
+time it fails again: requests fail for it at once. Nothing of a node's may take the session
+with it, so what its store lets through by mistake becomes a failure of that node too. What
+is not a node's goes through: cancellation, and the early end of what a client sends.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import trio
+
+from annexshell.cluster.node import Node
+from annexshell.errors import (
+    AnnexshellError,
+    LinkStalled,
+    PayloadShort,
+    PayloadStalled,
+    PeerFailed,
+    PeerRefused,
+    PeerUnreachable,
+    RepositoryReplaced,
+    RequestError,
+)
+from annexshell.model.duration import spell_duration
+from annexshell.repository.remedies import explained
+
+log = logging.getLogger("annexshell.cluster")
+
+FIRST_PAUSE = 5.0
+"""Seconds for which a node is left out that failed for the first time."""
+LONGEST_PAUSE = 300.0
+"""Seconds for which it is left out at most; twice as long each time until then."""
+
+NODE_FAILURES = (AnnexshellError, OSError, trio.ClosedResourceError)
+"""What a store raises, or lets through, where its node has failed."""
+
+_DOUBLINGS = 6
+
+
+@contextmanager
+def asking(node: Node, *, fed: bool = False) -> Iterator[None]:
+    """A block in which ``node.store`` is asked for something.
+
+    What the node fails at is logged, noted, and raised as RequestError: the store's own
+    where it was one, else PeerFailed. While the node is known to be missing, the block is
+    not entered and what it failed with is raised again, without a word. With ``fed`` the
+    block hands a payload of the client's to the node: PayloadShort is the client's then, and
+    goes through.
+    """
+    if node.failure is not None and is_missing(node):
+        raise type(node.failure)(**node.failure.fields)
+    try:
+        yield
+    except NODE_FAILURES as error:
+        if fed and isinstance(error, PayloadShort):
+            raise
+        told = failed(node, error)
+        if isinstance(error, RequestError):
+            raise
+        raise told from error
+    answered(node)
+
+
+@contextmanager
+def leaving(node: Node) -> Iterator[None]:
+    """A block in which what ``node.store`` gave is closed: its failures are only logged.
+
+    It does not show that the node is well.
+    """
+    try:
+        yield
+    except NODE_FAILURES as error:
+        failed(node, error)
+
+
+def is_missing(node: Node) -> bool:
+    """Whether it is not worth asking now; see `Node`."""
+    return trio.current_time() < node.missing_until
+
+
+def failed(node: Node, error: Exception) -> RequestError:
+    """Log that the node failed, and leave it out if it cannot be reached; see `named`."""
+    told = named(node, error)
+    if isinstance(error, PeerRefused):
+        # It was there to say so.
+        answered(node)
+    if not _out_of_reach(error):
+        log.warning("%s", told)
+        return told
+    pause = min(FIRST_PAUSE * 2 ** min(node.failures, _DOUBLINGS), LONGEST_PAUSE)
+    node.missing_until = trio.current_time() + pause
+    node.failure = told
+    node.failures += 1
+    log.warning("%s; it is left out for %s", told, spell_duration(pause))
+    return told
+
+
+def answered(node: Node) -> None:
+    """Note that the node is there."""
+    if node.failures:
+        log.warning("%s is back", node.name)
+        node.forgive()
+
+
+def named(node: Node, error: Exception) -> RequestError:
+    """``error`` as one that names the node."""
+    if isinstance(error, PeerUnreachable | PeerFailed):
+        return error
+    detail = explained(error) if isinstance(error, OSError) else error
+    return PeerFailed(name=node.name, detail=detail)
+
+
+def _out_of_reach(error: Exception) -> bool:
+    silent = isinstance(error.__cause__, LinkStalled | PayloadStalled)
+    gone = isinstance(error, PeerUnreachable | RepositoryReplaced)
+    return gone or silent or isinstance(error, LinkStalled | PayloadStalled)

@@ -1,0 +1,157 @@
+"""Reading from a cluster: from whichever node has the content (spec 01 §8.3, §8.7).
+
+How one payload comes from several nodes is in `failover`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+from typing import Protocol
+
+import trio
+
+from annexshell.cluster import choice
+from annexshell.cluster.failover import Delivery
+from annexshell.cluster.health import asking, named
+from annexshell.cluster.node import Node
+from annexshell.errors import (
+    NotOnReachableNodes,
+    PeerFailed,
+    PeerRefused,
+    PeerUnreachable,
+    RequestError,
+)
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.model.payload import Payload, Validity, nothing
+from annexshell.repository.busy import Busy
+
+log = logging.getLogger("annexshell.cluster")
+
+_MOST_DOUBTED = 1000
+"""Keys whose nodes are remembered as doubtful; a client may ask for any number."""
+
+
+class Listed(Protocol):
+    """The gateway's location log, to be read; both block."""
+
+    def locations(self, key: Key) -> frozenset[UUID]:
+        """The repositories that have the content, clusters among them."""
+
+    def clusters(self) -> dict[UUID, frozenset[UUID]]:
+        """The living nodes of each cluster."""
+
+
+class Correct(Protocol):
+    """What to do where the location log seems to be wrong."""
+
+    async def __call__(self, node: Node, key: Key) -> None:
+        """``node`` is listed, and said that the content is absent.
+
+        It is to be asked again under the key's change lock, and recorded absent if it says
+        so again. A client waits meanwhile: where the lock is not to be had, somebody is
+        changing just that, and nothing is to be done. Raises RequestError.
+        """
+
+
+class Reader:
+    """``nodes`` of ``cluster``, of which ``locations`` tells who has what."""
+
+    def __init__(
+        self,
+        cluster: UUID,
+        nodes: Sequence[Node],
+        locations: Listed,
+        busy: Busy,
+        correct: Correct,
+        random: Random | None = None,
+    ) -> None:
+        self._cluster = cluster
+        self._nodes = nodes
+        self._locations = locations
+        self._correct = correct
+        self._random = random or Random()
+        self._doubted: dict[Key, set[Node]] = {}
+        self._busy = busy
+
+    async def ordered(self, key: Key) -> list[Node]:
+        """The nodes to ask for the content, best first. Raises BranchUnreadable."""
+        listed, members = await trio.to_thread.run_sync(self._look_up, key)
+        nodes = choice.holders(self._nodes, listed, members)
+        doubted = self._doubted.get(key, ())
+        now = trio.current_time()
+        return choice.ordered(nodes, now, self._busy.count, self._random, doubted)
+
+    def _look_up(self, key: Key) -> tuple[frozenset[UUID], frozenset[UUID]]:
+        listed = self._locations.locations(key)
+        if not any(node.gateway for node in self._nodes):
+            return listed, frozenset()
+        return listed, self._locations.clusters().get(self._cluster, frozenset())
+
+    async def present(self, key: Key) -> bool:
+        """See `Store.present`: False only if every node that may have it was asked.
+
+        Raises NotOnReachableNodes, BranchUnreadable.
+        """
+        found = False
+        causes: list[RequestError] = []
+        stale: list[Node] = []
+        for node in await self.ordered(key):
+            try:
+                with asking(node):
+                    found = await node.store.present(key)
+            except RequestError as error:
+                causes.append(named(node, error))
+                continue
+            if found:
+                break
+            if not node.gateway:
+                stale.append(node)
+        await self._mend(key, stale)
+        if causes and not found:
+            raise _nowhere(key, causes)
+        return found
+
+    async def _mend(self, key: Key, stale: list[Node]) -> None:
+        for node in stale:
+            # The client has its answer, whatever becomes of the log.
+            try:
+                await self._correct(node, key)
+            except (PeerFailed, PeerRefused, PeerUnreachable) as error:
+                log.debug("not corrected: %s", error)  # told when it was asked
+            except RequestError as error:
+                log.warning("%s", error)
+
+    @asynccontextmanager
+    async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
+        """See `Store.get`. Raises NotOnReachableNodes, BranchUnreadable."""
+        nodes = await self.ordered(key)
+        delivery = Delivery(self._busy, key, offset, name, nodes)
+        payload = await delivery.begin()
+        if payload is None:
+            if delivery.causes:
+                raise _nowhere(key, delivery.causes)
+            yield nothing(Validity.INVALID)
+            return
+        try:
+            yield payload
+        except BaseException as error:
+            await delivery.end(error)
+            raise
+        await delivery.end()
+        if delivery.refused:
+            self.doubt(key, delivery.refused)
+
+    def doubt(self, key: Key, nodes: Sequence[Node]) -> None:
+        """The client called what these delivered invalid: ask others first for the key."""
+        self._doubted.setdefault(key, set()).update(nodes)
+        while len(self._doubted) > _MOST_DOUBTED:
+            self._doubted.pop(next(iter(self._doubted)))
+
+
+def _nowhere(key: Key, causes: list[RequestError]) -> NotOnReachableNodes:
+    detail = "; ".join(str(cause) for cause in causes)
+    return NotOnReachableNodes(key=key, detail=detail)
