@@ -144,3 +144,36 @@ def test_status_asks_each_node_in_its_way(
     gone = status(cluster, code=1)["over"]
     assert gone["reachable"] is False
     assert gone["error"].startswith("cannot connect to over: ")
+
+
+def test_a_cluster_through_another_gateway(
+    cluster: Gateway, openssh: SshServer, place: Path
+) -> None:
+    far = Gateway.create(
+        cluster.repo.world, cluster.repo.client, place / "far", bare=True
+    )
+    far.add_path_node("m1")
+    far.repo.git("config", "remote.m1.annex-cluster-node", "shed")
+    far.repo.annex("initcluster", "shed")
+    far.publish()
+    far.repo.annex("updatecluster")
+    url = openssh.url("reference", far.repo.path)
+    cluster.repo.git("remote", "add", "far", url)
+    cluster.repo.git("config", "remote.far.annex-uuid", far.repo.uuid)
+    cluster.repo.git("fetch", "--quiet", "far")
+    cluster.repo.annex("merge")
+    cluster.repo.git("config", "--unset", "annex.cluster.foo")
+    cluster.repo.annex("extendcluster", "far", "shed")
+    assert_unchanged(cluster, "shed")
+
+    found = status(cluster)
+    assert found["far-shed"]["standing"] == "gateway"
+    assert found["far-shed"]["reachable"] and found["far-shed"]["version"] == 4
+    assert found["far-m1"]["standing"] == "elsewhere"
+    drawn = admin(cluster, "graph", "shed").out
+    assert f'"{far.repo.uuid}" -> "{far.nodes["m1"].uuid}"' in drawn
+    refused = admin(cluster, "remove-node", "shed", "far-m1", check=False)
+    assert refused.code == 1 and "behind another gateway" in refused.err
+    admin(cluster, "rename", "shed", "garden")
+    assert_unchanged(cluster, "garden")
+    assert status(cluster)["far-shed"]["reachable"]
