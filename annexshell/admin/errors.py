@@ -49,6 +49,64 @@ class NotACluster(ShellError):
     text = "{name} is not a cluster remote ({path}): give the name of a cluster of {gateway}"
 
 
+# -- looking after clusters -------------------------------------------------------------------
+
+
+class NoSuchCluster(ShellError):
+    text = (
+        "no such cluster here: {name} ({path}): those configured are: {there}; a new one is"
+        " made by annexshell-admin initcluster"
+    )
+
+
+class ClusterNameTaken(ShellError):
+    text = "{name} is the name of {what} already: choose another"
+
+
+class ConfigNotWritten(ShellError):
+    text = "the git config could not be changed ({name}): {detail}"
+
+
+class NotANode(ShellError):
+    text = (
+        "{name} is no node of the cluster {cluster}: name one of its nodes by its remote or"
+        " its uuid; annexshell-admin cluster status lists them"
+    )
+
+
+class NodeElsewhere(ShellError):
+    text = "{name} is a node behind another gateway: take it out of the cluster {cluster} there"
+
+
+class NodeByDefault(ShellError):
+    text = (
+        "annex.cluster-node makes every remote a node of {cluster}, also {name}: set"
+        " annex-cluster-node of single remotes instead"
+    )
+
+
+class HoldsLastCopies(ShellError):
+    """Nothing would be deleted, but nobody would find it through the cluster any more."""
+
+    text = (
+        "{name} holds copies that are needed, of {count}: without it fewer than"
+        " {numcopies} trusted copies would be left ({first}): copy them elsewhere, as with"
+        " git annex copy --all --from {name} --to OTHER, or use --force, which deletes"
+        " nothing either"
+    )
+
+
+class DotMissing(ShellError):
+    text = (
+        "Graphviz's program dot is not in PATH (--format svg): install the package"
+        " graphviz, or draw what --format dot prints elsewhere"
+    )
+
+
+class DotFailed(ShellError):
+    text = "Graphviz's program dot failed (--format svg): {detail}"
+
+
 # -- warnings: nothing comes to a halt; the first sentences are git-annex's own ---------------
 
 
