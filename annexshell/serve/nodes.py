@@ -18,6 +18,7 @@ from annexshell.errors import (
 from annexshell.local.store import LocalStore, settle_branch
 from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID
+from annexshell.proxy.store import ProxiedStore
 from annexshell.remotes.connect import SshConnector
 from annexshell.remotes.lazy import LazyStore
 from annexshell.remotes.peer import PeerStore
@@ -28,6 +29,7 @@ from annexshell.repository.remedies import explained
 from annexshell.repository.supported import require_served
 from annexshell.repository.timeouts import node_timeout
 from annexshell.serve.stores import trash_for
+from annexshell.store import Store
 
 log = logging.getLogger("annexshell.serve")
 
@@ -99,6 +101,10 @@ class Nodes:
             raise PeerUnreachable(name=name, detail=detail) from error
         detail = f"another repository is at {repository.path} now"
         raise PeerUnreachable(name=name, detail=detail)
+
+    def recorded(self, store: Store, uuid: UUID) -> ProxiedStore:
+        """The repository ``uuid`` alone, with the gateway's memory of what it holds."""
+        return ProxiedStore(store, uuid, self.branch)
 
     async def settle(self) -> None:
         """Commit what was recorded, in every repository that was opened and here."""

@@ -15,7 +15,6 @@ from annexshell.protocol.versions import agreed
 from annexshell.proxy.costs import ask_commands, prices
 from annexshell.proxy.instantiated import Remote
 from annexshell.proxy.routes import ClusterRoute, Published, route
-from annexshell.proxy.store import ProxiedStore
 from annexshell.remotes.peer import PeerStore
 from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.branch import Branch
@@ -49,10 +48,9 @@ def _remote(nodes: Nodes, target: Remote, asked: UUID) -> Served:
     recipe = recipe_for(nodes.gateway.config, target.via)
     if isinstance(recipe, LocalPath):
         lazy = nodes.by_path(target.name, asked, recipe.path)
-        store = ProxiedStore(lazy, asked, nodes.branch)
-        return Served(store, nodes.settle, nodes.aclose)
+        return Served(nodes.recorded(lazy, asked), nodes.settle, nodes.aclose)
     peer = nodes.by_ssh(target.name, target.via, asked, recipe)
-    store = ProxiedStore(peer, asked, nodes.branch)
+    store = nodes.recorded(peer, asked)
     return Served(store, nodes.settle, nodes.aclose, Negotiation(peer).version)
 
 
