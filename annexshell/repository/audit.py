@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
         length: int
         remaining: int
+        source: str
 
 
 SETTING = "annexshell.auditlog"
@@ -106,6 +107,8 @@ class Entry:
         self.offset = 0
         self.payload: Counted | None = None
         """Counts the bytes that were moved; ``bytes`` is for those who count themselves."""
+        self.delivers = False
+        """Whether the payload goes to the client."""
         self.bytes = 0
         self.outcome = INCOMPLETE
         self.reason = ""
@@ -137,8 +140,14 @@ class Entry:
             "seconds": round(time.monotonic() - self._started, 6),
             "outcome": self.outcome,
             "reason": self.reason,
+            "source": self._source() if moved else "",
             "nodes": nodes | self.nodes,
         }
+
+    def _source(self) -> str:
+        """Which node of a cluster delivers; of any other session it is known."""
+        chosen = self.delivers and self.audit.of_cluster
+        return self.payload.source if chosen and self.payload is not None else ""
 
     def __enter__(self) -> Entry:
         return self
@@ -202,6 +211,11 @@ class Audit:
         """The one node that answers, if there is just one; a cluster is none itself."""
         proxied = UUID(self._who.proxied)
         return b"" if is_cluster_uuid(proxied) else proxied
+
+    @property
+    def of_cluster(self) -> bool:
+        """Whether one of several nodes was chosen to answer."""
+        return is_cluster_uuid(UUID(self._who.proxied))
 
     def request(self, request: str, *, key: bytes = b"", file: bytes = b"") -> Entry:
         """A request that begins now; to be used as a block."""

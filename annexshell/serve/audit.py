@@ -55,6 +55,7 @@ class Noted:
     def delivering(self, payload: Payload) -> None:
         """``payload`` is what the client gets; what is said of it counts too."""
         self.moving(payload)
+        self.entry.delivers = True
         inner = payload.verdict
 
         async def verdict() -> Validity:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 from annexshell.errors import PeerUnreachable, ReadOnly
 from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.model.payload import Payload
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import TURNS, Role, State
 from annexshell.serve.answers import Refuse, Session
@@ -321,3 +325,49 @@ def test_what_is_stored_without_a_verdict_is_noted(file: Path) -> None:
         << EOF
         """
     assert run(file, script, MemoryStore()) == ["PUT stored"]
+
+
+CLUSTER = b"acf788bc-41dd-8c24-b6ef-c199bfe447e6"
+GET = """
+    >> GET 0 f {K}
+    << DATA 11
+    <| hello world
+    << VALID
+    >> SUCCESS
+    >> EOF
+    << EOF
+    """
+
+
+@pytest.mark.parametrize(
+    "proxied, named", [(CLUSTER, True), (NODE, False), (b"", False)]
+)
+def test_which_node_of_a_cluster_delivered(
+    file: Path, proxied: bytes, named: bool
+) -> None:
+    class Node(MemoryStore):
+        @asynccontextmanager
+        async def get(
+            self, key: Key, offset: int, name: bytes
+        ) -> AsyncIterator[Payload]:
+            async with super().get(key, offset, name) as payload:
+                payload.source = "disk1"
+                yield payload
+
+    store = Node()
+    store.add(CONTENT)
+    assert run(file, GET, store, proxied=proxied) == ["GET delivered"]
+    [line] = lines_of(file)
+    assert line.get("source") == ("disk1" if named else None)
+
+
+def test_the_nodes_of_a_cluster_for_which_it_became_true(file: Path) -> None:
+    class Nodes(MemoryStore):
+        async def remove(self, key: Key, before: int | None = None) -> Outcome:
+            return Outcome(False, (NODE, OTHER))
+
+    script = ">> REMOVE {K}\n<< FAILURE-PLUS {N} {O}\n>> EOF\n<< EOF"
+    run(file, script, Nodes(), proxied=CLUSTER, N=NODE, O=OTHER)
+    [line] = lines_of(file)
+    assert line["outcome"] == "refused"
+    assert line["nodes"] == {NODE.decode(): "removed", OTHER.decode(): "removed"}
