@@ -14,6 +14,7 @@ from tests.support.session import Session
 from tests.support.shell import UUID_HERE, environment, git, make_annex, run_shell
 
 _START = "import sys; from annexshell.cli.shell import main; sys.exit(main())"
+CLUSTER = "acf788bc-41dd-8c24-b6ef-c199bfe447e6"
 OTHER = "99999999-9999-4999-8999-999999999999"
 
 
@@ -158,6 +159,49 @@ def test_the_gateways_refs_for_a_proxied_remote(home: Path) -> None:
         sha = update(path, "refs/heads/main", "one")
         assert client.hear() == b"CHANGED " + sha
         assert client.end().code == 0
+
+
+def cluster(home: Path, *, ours: bool) -> Path:
+    """A gateway whose branch offers a cluster."""
+    from tests.support.repositories import Repo
+
+    path = home / "r.git"
+    files = {
+        b"proxy.log": f"1700000000s {UUID_HERE} {CLUSTER}:mine\n".encode(),
+        b"cluster.log": f"1700000000s {CLUSTER} {OTHER}\n".encode(),
+    }
+    Repo(path, True, home).commit(files, parents=())
+    if ours:
+        git("-C", path, "config", "annex.cluster.mine", CLUSTER)
+    return path
+
+
+def test_the_gateways_refs_for_a_cluster(home: Path) -> None:
+    path = cluster(home, ours=True)
+    with started(home, f"r.git --uuid {CLUSTER}") as client:
+        assert client.hear() == b"READY"
+        assert client.hear().startswith(b"CHANGED ")
+        sha = update(path, "refs/heads/main", "one")
+        assert client.hear() == b"CHANGED " + sha
+        assert client.end().code == 0
+
+
+def test_a_cluster_that_only_the_branch_knows_is_refused(home: Path) -> None:
+    cluster(home, ours=False)
+    with started(home, f"r.git --uuid {CLUSTER}") as client:
+        assert client.hear() == b""
+        ended = client.end()
+    assert ended.code == 1 and "run git annex extendcluster there" in ended.err
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_other_commands_are_refused_for_a_cluster(home: Path, ours: bool) -> None:
+    cluster(home, ours=ours)
+    words = f"git-annex-shell inannex r.git K --uuid {CLUSTER}"
+    done = run_shell("-c", words, env=environment(home))
+    assert done.returncode == 1
+    said = b"Cannot proxy inannex command." if ours else b"cannot be served here"
+    assert said in done.stderr
 
 
 def test_a_remote_that_is_not_proxied_is_refused(home: Path) -> None:
