@@ -104,11 +104,13 @@ class Cluster:
         """Whether whoever asks us asks the node as well.
 
         A gateway is listed as what it is. Only if it is a node of its own does it ask
-        itself too.
+        itself too. Who lists us to ourselves can only mean the node.
         """
         if node not in bypassed:
             return False
-        return not self._is_gateway(node) or self._proxies(node, node)
+        if node == self.gateway or not self._is_gateway(node):
+            return True
+        return self._proxies(node, node)
 
     def _is_gateway(self, uuid: UUID) -> bool:
         """Whether it says it is a gateway of this cluster, used here or not."""

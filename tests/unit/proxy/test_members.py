@@ -178,6 +178,13 @@ def test_a_gateway_that_is_a_node_of_ours_is_not_asked_by_itself() -> None:
     assert names(cluster(*node, lines=with_itself), B) == []
 
 
+def test_a_gateway_that_is_listed_to_itself_is_meant_as_a_node() -> None:
+    itself = remote("self", "/srv/a", A, cluster_node="mine")
+    found = cluster(*itself, log={C: frozenset({A})}, lines={A: OFFERS})
+    assert names(found) == ["self"]
+    assert names(found, A) == []
+
+
 def test_too_long_a_list_leads_to_no_gateway() -> None:
     long = [UUID(b"%d" % n) for n in range(MOST_BYPASSED + 1)]
     both = cluster(*PATH, *FAR)
