@@ -10,7 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.shell import environment, make_annex, run_shell
+from tests.support.repositories import Repo
+from tests.support.session import CLIENT_UUID
+from tests.support.shell import UUID_HERE, environment, git, make_annex, run_shell
+
+NODE = "99999999-9999-4999-8999-999999999999"
 
 # Beyond what the interpreter itself loads with -I -S.
 STANDARD = frozenset(
@@ -146,3 +150,31 @@ def test_commands_on_keys_load_nothing_large(home: Path, command: str) -> None:
     assert "annexshell.cli.content" in names
     assert not names & {"trio", "pygit2", "subprocess", "sqlite3", "asyncio", "json"}
     assert ("annexshell.repository.audit" in names) is (name == "dropkey")
+
+
+def proxy(home: Path) -> None:
+    """A node by path, which the repository is a proxy for."""
+    path = home / "r.git"
+    line = f"1s {UUID_HERE} {NODE}:node\n".encode()
+    Repo(path, True, home).commit({b"proxy.log": line}, parents=())
+    for name, value in {"url": "/gone", "annex-uuid": NODE, "annex-proxy": "1"}.items():
+        git("-C", path, "config", f"remote.node.{name}", value)
+
+
+@pytest.mark.parametrize(
+    "uuid, unused",
+    [
+        (UUID_HERE, ("proxy", "remotes", "cluster", "serve.proxied", "serve.nodes")),
+        (NODE, ("cluster", "serve.clustered")),
+    ],
+    ids=["itself", "a remote"],
+)
+def test_sessions_load_nothing_of_what_they_are_not_with(
+    home: Path, uuid: str, unused: tuple[str, ...]
+) -> None:
+    proxy(home)
+    words = f"git-annex-shell p2pstdio r.git {CLIENT_UUID} --uuid {uuid}"
+    names = loaded(home, "-c", words, isolated="-I")
+    assert "annexshell.serve.connection" in names
+    unwanted = tuple(f"annexshell.{name}" for name in unused)
+    assert [name for name in names if f"{name}.".startswith(unwanted)] == []
