@@ -81,9 +81,7 @@ class Cluster:
         self, remotes: Sequence[Remote], received: Sequence[UUID]
     ) -> Iterator[Remote]:
         bypassed = frozenset(received[:MOST_BYPASSED])
-        listened_to = len(received) <= MOST_BYPASSED
-        gateways = offers_cluster(self.config, remotes, self.uuid) - {self.gateway}
-        gateways = gateways - bypassed if listened_to else frozenset()
+        gateways = self._gateways(remotes, bypassed, len(received))
         for remote in remotes:
             names = remote.setting(self.config, "cluster-node")
             if names is not None:
@@ -94,11 +92,27 @@ class Cluster:
             elif remote.uuid == self.uuid and remote.proxied_by in gateways:
                 yield remote
 
+    def _gateways(
+        self, remotes: Sequence[Remote], bypassed: Collection[UUID], length: int
+    ) -> frozenset[UUID]:
+        """The other gateways that may be asked.
+
+        None where the request was here before: that happens only if gateways know each
+        other by wrong uuids, and would go on for ever.
+        """
+        again = self.gateway in bypassed and self.gateway not in self._living
+        if again or length > MOST_BYPASSED:
+            return frozenset()
+        offering = offers_cluster(self.config, remotes, self.uuid)
+        return offering.difference(bypassed, {self.gateway})
+
+    @property
+    def _living(self) -> frozenset[UUID]:
+        return self.published.clusters.get(self.uuid, frozenset())
+
     def _is_node(self, remote: Remote, names: str) -> bool:
-        living = self.published.clusters.get(self.uuid, frozenset())
-        return remote.uuid in living and self.uuid in clusters_of_node(
-            self.config, names
-        )
+        own = clusters_of_node(self.config, names)
+        return remote.uuid in self._living and self.uuid in own
 
     def _is_left_out(self, node: UUID, bypassed: Collection[UUID]) -> bool:
         """Whether whoever asks us asks the node as well.

@@ -185,6 +185,13 @@ def test_a_gateway_that_is_listed_to_itself_is_meant_as_a_node() -> None:
     assert names(found, A) == []
 
 
+def test_a_request_that_comes_back_goes_no_further() -> None:
+    both = cluster(*PATH, *FAR)
+    assert names(both, A) == ["n1"]
+    a_node = cluster(*PATH, *FAR, log={C: frozenset({A, N1})})
+    assert names(a_node, A) == ["n1", "B-mine"]
+
+
 def test_too_long_a_list_leads_to_no_gateway() -> None:
     long = [UUID(b"%d" % n) for n in range(MOST_BYPASSED + 1)]
     both = cluster(*PATH, *FAR)
