@@ -13,10 +13,13 @@ import trio
 
 from annexshell.errors import AnnexshellError, PayloadShort
 from annexshell.model.payload import Payload, Validity
+from annexshell.store import AlreadyHave, Intake
 from annexshell.transport import moving
 from annexshell.transport.fanout import WINDOW, Branch, Fan
 from annexshell.transport.link import Link
 from tests.support.async_tests import clock_test
+from tests.support.memory_store import MemoryStore, key_of
+from tests.support.pair import peer_of
 
 MIB = 1 << 20
 PATIENCE = 60.0
@@ -72,7 +75,7 @@ def no_leak() -> Iterator[None]:
 
 @attrs.define
 class Receiver:
-    """Takes ``piece`` bytes, then rests for ``rest`` seconds; leaves after ``enough``."""
+    """Digests a MiB in ``rest`` seconds, ``hidden`` bytes ahead; leaves after ``enough``."""
 
     branch: Branch
     rest: float = 0
@@ -80,6 +83,9 @@ class Receiver:
     enough: float = float("inf")
     begin: float = 0
     keep: bool = True
+    hidden: int = 0
+    level: float = 0
+    looked: float = 0
     heard: bytearray = attrs.field(factory=bytearray)
     count: int = 0
     verdict: Validity | None = None
@@ -109,8 +115,16 @@ class Receiver:
                 self.heard += target[:count]
             self.times.append(trio.current_time())
             if self.rest:
-                await trio.sleep(self.rest)
+                await self._digest(count)
         self.verdict = await payload.verdict()
+
+    async def _digest(self, count: int) -> None:
+        """As a link with a buffer does: it takes more while it still has some."""
+        speed, now = MIB / self.rest, trio.current_time()
+        self.level = max(self.level - (now - self.looked) * speed, 0) + count
+        self.looked = now
+        if self.level > self.hidden:
+            await trio.sleep((self.level - self.hidden) / speed)
 
 
 async def together(fan: Fan, *receivers: Receiver) -> Exception | None:
@@ -130,9 +144,10 @@ async def together(fan: Fan, *receivers: Receiver) -> Exception | None:
 def fan_of(
     origin: Origin, *, window: int = WINDOW, patience: float = PATIENCE
 ) -> Iterator[Fan]:
-    with no_leak_of(origin), Fan(
-        origin.payload, window=window, patience=patience
-    ) as fan:
+    with (
+        no_leak_of(origin),
+        Fan(origin.payload, window=window, patience=patience) as fan,
+    ):
         yield fan
 
 
@@ -421,6 +436,19 @@ async def test_one_at_a_fifth_of_the_speed_sets_the_pace() -> None:
 
 
 @clock_test
+async def test_one_at_half_the_speed_is_kept_also_where_buffers_hide_that() -> None:
+    """ssh and the network take some MiB at once: nobody seems to be busy with those."""
+    origin = Origin(size=400 * MIB)
+    with fan_of(origin) as fan:
+        receivers = [
+            Receiver(fan.branch(0, str(r)), r, keep=False, hidden=4 * MIB)
+            for r in (1, 2)
+        ]
+        await together(fan, *receivers)
+    assert [one.verdict for one in receivers] == [Validity.VALID] * 2
+
+
+@clock_test
 async def test_one_at_a_hundredth_of_the_speed_is_given_up() -> None:
     one, other, slow = await race(0.1, 0.2, 10)
     assert one.verdict is other.verdict is Validity.VALID
@@ -525,3 +553,39 @@ async def test_a_receiver_stuck_at_its_link_is_freed() -> None:
             await together(fan, receiver)
     assert branch.given_up and branch.scope.cancelled_caught
     assert receiver.verdict is Validity.VALID
+
+
+# -- with receivers of ours --------------------------------------------------------------------
+
+
+@clock_test
+async def test_stores_and_nodes_receive_from_it_as_from_a_client() -> None:
+    content = CONTENT * 4
+    whole, begun, local = MemoryStore(), MemoryStore(), MemoryStore()
+    key = key_of(content)
+    begun.partial[key] = content[:123_456]
+    origin = Origin(content)
+    async with (
+        peer_of(whole, pipes=True) as (one, _),
+        peer_of(begun) as (other, _),
+        one.put(key, b"") as to_one,
+        other.put(key, b"") as to_other,
+        local.put(key, b"") as to_local,
+    ):
+        outcomes = []
+
+        async def accept(intake: Intake, branch: Branch) -> None:
+            with branch.scope:
+                outcomes.append(await intake.accept(branch.payload))
+            branch.close()
+
+        with fan_of(origin) as fan:
+            async with trio.open_nursery() as nursery:
+                for intake in (to_one, to_other, to_local):
+                    assert not isinstance(intake, AlreadyHave)
+                    branch = fan.branch(intake.offset, "node")
+                    nursery.start_soon(accept, intake, branch)
+                await fan.run()
+    assert [outcome.ok for outcome in outcomes] == [True] * 3
+    assert [store.contents for store in (whole, begun, local)] == [{key: content}] * 3
+    assert origin.asked == 1

@@ -247,6 +247,22 @@ async def test_a_sink_that_goes_away(
 
 
 @trio_test
+async def test_a_sink_that_has_gone_away_is_noticed_without_the_source() -> None:
+    """Which may be silent, and whose bytes somebody else may want."""
+    (reading, writing), (gone, out) = pipe(), pipe()
+    os.close(gone)
+    os.write(writing, b"content")
+    source, sink = link_from(reading), link_to(out)
+    payload = Payload(100, source.reading)
+    with pytest.raises(LinkClosed):
+        await moving.send(payload, sink)
+    assert payload.remaining == 100
+    sink.close()
+    source.close()
+    os.close(writing)
+
+
+@trio_test
 async def test_what_came_before_an_early_end_is_handed_over() -> None:
     reading, writing = os.pipe()
     link = link_from(reading)
