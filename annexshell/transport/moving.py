@@ -5,7 +5,9 @@ pipe. Where the kernel refuses, and where somebody must see the bytes: plain rea
 keep count in the Payload, so that whoever catches an error knows what is left.
 
 Two things can break, and the difference matters: `PayloadShort` is the source's failure,
-`LinkClosed` the sink's.
+`LinkClosed` the sink's. Only the first may be mended, by `Payload.substitute`; what was
+counted by then has left the source and reached the sink (or the buffer), so whoever takes
+its place begins at exactly the next byte.
 """
 
 from __future__ import annotations
@@ -25,19 +27,34 @@ log = logging.getLogger("annexshell.transport")
 SMALL = 1 << 16
 """Bytes below which one read and one write beat anything cleverer."""
 
+_FRUITLESS = 64
+"""Substitutes in a row that may fail before their first byte."""
+
 
 async def send(payload: Payload, link: Link) -> None:
     """All of ``payload`` to ``link``.
 
-    Raises PayloadShort if the source ends early or stalls, LinkClosed if the sink is gone
-    or takes no more.
+    Raises PayloadShort if the source ends early or stalls and nobody takes its place,
+    LinkClosed if the sink is gone or takes no more.
     """
+    substitutes = _Substitutes(payload)
+    while True:
+        try:
+            return await _send(payload, link)
+        except PayloadShort as error:
+            if not await substitutes.found(error):
+                raise
+
+
+async def _send(payload: Payload, link: Link) -> None:
     if payload.prefix:
-        await link.write(payload.take_prefix(len(payload.prefix)))
+        await link.write(payload.take_prefix(payload.remaining))
     if payload.position is not None:
         await _first_that_works(payload, link, (_by_sendfile, _by_copy))
     else:
         await _first_that_works(payload, link, (_by_splice, _by_pipe, _by_copy))
+    if payload.remaining:
+        raise PayloadShort(name=payload.source, missing=payload.remaining)
 
 
 async def read_small(payload: Payload) -> bytearray | None:
@@ -48,8 +65,9 @@ async def read_small(payload: Payload) -> bytearray | None:
     if payload.position is None or payload.remaining > SMALL:
         return None
     data = bytearray(payload.remaining)
-    await fill(payload, memoryview(data))
-    _check_all(payload)
+    rest = memoryview(data)
+    while payload.remaining:
+        rest = rest[await fill(payload, rest) :]
     return data
 
 
@@ -62,32 +80,61 @@ async def fill(
 
     ``seen`` is given each piece as soon as it is there.
 
-    Returns their number. Raises PayloadShort where not one more byte comes: what came
-    before the source's early end is handed over first, for a resume.
+    Returns their number. Raises PayloadShort where not one more byte comes, from a
+    substitute neither: what came before the source's early end is handed over first, for
+    a resume.
     """
+    substitutes = _Substitutes(payload)
     filled = 0
-    if payload.prefix:
-        prefix = payload.take_prefix(len(target))
-        filled = len(prefix)
-        target[:filled] = prefix
-        seen(target[:filled])
     while filled < len(target) and payload.remaining:
         wanted = target[filled : filled + payload.remaining]
         try:
-            count = await _read(payload, wanted)
-        except PayloadShort:
-            if not filled:
+            count = await _next(payload, wanted)
+        except PayloadShort as error:
+            if filled:
+                # It will be raised again.
+                break
+            if not await substitutes.found(error):
                 raise
-            # It will be raised again.
-            count = 0
-        if count == 0 and filled:
-            break
-        if count == 0:
-            raise PayloadShort(name=payload.source, missing=payload.remaining)
-        payload.moved(count)
+            continue
         seen(wanted[:count])
         filled += count
     return filled
+
+
+class _Substitutes:
+    """Who takes the place of a source that broke, for one call of `send` or `fill`."""
+
+    def __init__(self, payload: Payload) -> None:
+        self._payload = payload
+        self._left = payload.remaining
+        self._fruitless = 0
+
+    async def found(self, error: PayloadShort) -> bool:
+        """Whether the payload goes on from somebody else; False also where none helps."""
+        if self._payload.substitute is None:
+            return False
+        if self._payload.remaining < self._left:
+            self._left = self._payload.remaining
+            self._fruitless = 0
+        self._fruitless += 1
+        if self._fruitless > _FRUITLESS or not await self._payload.substitute():
+            return False
+        log.warning("%s; the rest comes from %s", error, self._payload.source)
+        return True
+
+
+async def _next(payload: Payload, target: memoryview) -> int:
+    """Read at least one byte into ``target``; the number read. Raises PayloadShort."""
+    if payload.prefix:
+        prefix = payload.take_prefix(len(target))
+        target[: len(prefix)] = prefix
+        return len(prefix)
+    count = await _read(payload, target)
+    if count == 0:
+        raise PayloadShort(name=payload.source, missing=payload.remaining)
+    payload.moved(count)
+    return count
 
 
 async def drain(payload: Payload) -> None:
@@ -126,26 +173,22 @@ Way = Callable[[Payload, Link], Awaitable[None]]
 async def _first_that_works(
     payload: Payload, link: Link, ways: tuple[Way, ...]
 ) -> None:
+    """Raises LinkClosed, and PayloadShort where the source stalls.
+
+    An error of the kernel's (a bad disk, a reset) does not tell which side it was;
+    nothing was moved by that call. So a copy goes on: it reads and writes apart, comes to
+    the same error, and knows. Only EPIPE is never the source's.
+    """
     for way in ways:
         try:
-            await way(payload, link)
+            return await way(payload, link)
         except Unsupported:
             continue
-        except (ConnectionError, TimeoutError) as error:
+        except BrokenPipeError as error:
             raise LinkClosed(name=link.name) from error
         except OSError as error:
-            # A bad disk, say. The call does not tell which side it was; either way the
-            # bytes promised cannot be delivered, also if all have left the source.
-            log.warning("%s cannot be sent: %s", payload.source, error.strerror)
-            raise PayloadShort(
-                name=payload.source, missing=payload.remaining
-            ) from error
-        return _check_all(payload)
-
-
-def _check_all(payload: Payload) -> None:
-    if payload.remaining:
-        raise PayloadShort(name=payload.source, missing=payload.remaining)
+            log.debug("%s to %s: %s", payload.source, link.name, error.strerror)
+            return await _by_copy(payload, link)
 
 
 async def _by_sendfile(payload: Payload, link: Link) -> None:
@@ -194,8 +237,8 @@ async def _by_pipe(payload: Payload, link: Link) -> None:
                 count -= await syscalls.splice(
                     link.writing, reading, count, out_ready=link.writable
                 )
-    except Unsupported:
-        # Raised for the sink: what is in the pipe already must not be left out.
+    except (Unsupported, OSError):
+        # If for the sink: what is in the pipe already must not be left out.
         while count:
             chunk = os.read(reading, count)
             await link.write(chunk)

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
@@ -19,6 +20,10 @@ from tests.support.async_tests import trio_test
 
 CONTENT = bytes(i * 31 % 253 for i in range(700_000))
 Ends = tuple[int, int]
+
+
+async def never() -> bool:
+    raise AssertionError("nobody may ask for a substitute here")
 
 
 def pipe() -> Ends:
@@ -110,7 +115,8 @@ async def test_a_disk_that_cannot_be_read_is_a_source_that_ends_early(
     def broken(*args: object, **kwargs: object) -> int:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(os, call, broken)
+    for name in (call, "preadv", "readv"):
+        monkeypatch.setattr(os, name, broken)
     path = tmp_path / "content"
     path.write_bytes(CONTENT)
     with path.open("rb") as file:
@@ -124,24 +130,56 @@ async def test_a_disk_that_cannot_be_read_is_a_source_that_ends_early(
         os.close(reading)
 
 
+@pytest.mark.parametrize("call", ["sendfile", "splice"])
 @trio_test
-async def test_what_left_the_source_and_did_not_arrive_is_missing(
+async def test_an_error_that_does_not_say_whose_it_is_ends_nothing_yet(
+    call: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Reading and writing apart comes to the same error, if it is still there."""
+    real, calls = getattr(os, call), 0
+
+    def broken(*args: int, **flags: int) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return int(real(*args, **flags))
+
+    monkeypatch.setattr(os, call, broken)
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    with path.open("rb") as file:
+        at = 0 if call == "sendfile" else None
+        payload = Payload(len(CONTENT), file.fileno(), position=at)
+        assert await moved(payload, pipe()) == CONTENT
+    assert calls == 2
+
+
+@trio_test
+async def test_what_left_the_source_and_cannot_be_sent_is_the_sink_s_failure(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between two sockets the last bytes may be in a pipe of ours when the sink fails."""
     (source, into), (sink, out) = sockets(), sockets()
-    real = os.splice
+    splice, write = os.splice, os.write
 
     def unreachable(fd: int, target: int, *rest: int, **flags: int) -> int:
         if target == sink and fd != source:
             raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
-        return real(fd, target, *rest, **flags)
+        return splice(fd, target, *rest, **flags)
+
+    def refused(fd: int, data: bytes) -> int:
+        if fd == sink:
+            raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
+        return write(fd, data)
 
     os.write(into, b"content")
     link = link_to(sink)
     monkeypatch.setattr(os, "splice", unreachable)
-    with pytest.raises(PayloadShort):
-        await moving.send(Payload(7, source), link)
+    monkeypatch.setattr(os, "write", refused)
+    payload = Payload(7, source, substitute=never)
+    with pytest.raises(LinkClosed):
+        await moving.send(payload, link)
     link.close()
     for fd in (source, into, out):
         os.close(fd)
@@ -271,3 +309,137 @@ async def test_a_source_that_cannot_be_read_is_one_that_ends_early() -> None:
             await moving.drain(Payload(10, fd, position=0, source="a disk"))
     finally:
         os.close(fd)
+
+
+# -- going on from another source ------------------------------------------------------------
+
+
+@attrs.define
+class Others:
+    """Files that take the place of a source, one after the other, at the same byte.
+
+    Each has the content, from which ``lack`` bytes are missing at its end.
+    """
+
+    directory: Path
+    lacks: list[int]
+    payload: Payload = attrs.field(init=False)
+    asked: int = 0
+    opened: list[int] = attrs.field(factory=list)
+
+    def of(self, payload: Payload) -> Payload:
+        self.payload = payload
+        payload.substitute = self.take_over
+        return payload
+
+    async def take_over(self) -> bool:
+        self.asked += 1
+        if not self.lacks:
+            return False
+        path = self.directory / "other"
+        path.write_bytes(CONTENT[: len(CONTENT) - self.lacks.pop(0)])
+        fd = os.open(path, os.O_RDONLY)
+        path.unlink()
+        self.opened.append(fd)
+        payload = self.payload
+        payload.descriptor, payload.ready = fd, None
+        payload.position = len(CONTENT) - payload.remaining
+        payload.source = f"the other {self.asked}"
+        return True
+
+    def close(self) -> None:
+        for fd in self.opened:
+            os.close(fd)
+
+
+@every_source
+@every_sink
+@trio_test
+async def test_a_source_that_breaks_is_replaced_at_the_same_byte(
+    source: Callable[[], Ends], sink: Callable[[], Ends], kernel: None, tmp_path: Path
+) -> None:
+    reading, writing = source()
+    link = link_from(reading)
+    others = Others(tmp_path, [20_000, 0])
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pour, writing, CONTENT[10:500_000])
+        payload = Payload(len(CONTENT), link.reading, prefix=CONTENT[:10])
+        assert await moved(others.of(payload), sink()) == CONTENT
+    assert others.asked == 2
+    assert payload.remaining == 0
+    others.close()
+    link.close()
+
+
+@trio_test
+async def test_a_source_that_is_reset_is_not_taken_for_the_sink(tmp_path: Path) -> None:
+    """A unix socket says so when its peer leaves without having read all it was sent."""
+    reading, writing = sockets()
+    link = link_from(reading)
+    os.write(writing, CONTENT[:1000])
+    os.write(link.reading, b"unread")
+    os.close(writing)
+    others = Others(tmp_path, [0])
+    payload = others.of(Payload(len(CONTENT), link.reading))
+    assert await moved(payload, pipe()) == CONTENT
+    others.close()
+    link.close()
+
+
+@trio_test
+async def test_a_source_that_nobody_replaces_ends_early(tmp_path: Path) -> None:
+    others = Others(tmp_path, [5])
+    reading, writing = pipe()
+    os.close(writing)
+    payload = others.of(Payload(len(CONTENT), reading))
+    with pytest.raises(PayloadShort, match="the other 1 delivered 5 bytes less"):
+        await moving.drain(payload)
+    assert others.asked == 2
+    others.close()
+    os.close(reading)
+
+
+@pytest.mark.parametrize("send", [True, False])
+@trio_test
+async def test_substitutes_that_bring_nothing_are_not_asked_for_ever(
+    send: bool, tmp_path: Path
+) -> None:
+    async def as_before() -> bool:
+        return True
+
+    reading, writing = pipe()
+    os.close(writing)
+    payload = Payload(9, reading, substitute=as_before)
+    sink = link_to(os.open(os.devnull, os.O_WRONLY))
+    with pytest.raises(PayloadShort):
+        await (moving.send(payload, sink) if send else moving.drain(payload))
+    sink.close()
+    os.close(reading)
+
+
+@trio_test
+async def test_a_sink_that_goes_away_is_not_replaced(
+    kernel: None, tmp_path: Path
+) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT)
+    reading, writing = pipe()
+    os.close(reading)
+    link = link_to(writing)
+    with path.open("rb") as file:
+        payload = Payload(len(CONTENT), file.fileno(), position=0, substitute=never)
+        with pytest.raises(LinkClosed):
+            await moving.send(payload, link)
+    link.close()
+
+
+@trio_test
+async def test_a_small_file_that_was_cut_short_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "content"
+    path.write_bytes(CONTENT[-1000:-10])
+    others = Others(tmp_path, [0])
+    with path.open("rb") as file:
+        payload = others.of(Payload(1000, file.fileno(), position=0))
+        small = await moving.read_small(payload)
+    assert small is not None and bytes(small) == CONTENT[-1000:]
+    others.close()
