@@ -14,16 +14,16 @@ from annexshell.errors import PayloadShort, RequestError
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
-from annexshell.model.payload import Payload, Validity
+from annexshell.model.payload import Validity
 from annexshell.proxy.store import ProxiedStore
-from annexshell.store import AlreadyHave, Outcome, Store
-from annexshell.transport import moving
+from annexshell.store import AlreadyHave, Store
 from tests.support.async_tests import trio_test
 from tests.support.clusters import N1, N2, N3, cluster_of
 from tests.support.content import PEER, make_repository
 from tests.support.locations import MemoryLocations
 from tests.support.memory_store import MemoryStore, key_of
-from tests.support.pair import NODE, link_pair, peer_of
+from tests.support.pair import NODE, peer_of
+from tests.support.sending import got, sent
 
 Maker = Callable[[], AbstractAsyncContextManager[Store]]
 
@@ -150,52 +150,6 @@ every_cluster = pytest.mark.parametrize("make", CLUSTERS.values(), ids=CLUSTERS)
 
 CONTENT = bytes(i * 7 % 251 for i in range(300_000))
 K = key_of(CONTENT)
-
-
-async def sent(
-    store: Store,
-    key: Key,
-    content: bytes,
-    verdict: Validity = Validity.VALID,
-    promised: int | None = None,
-) -> Outcome:
-    """PUT ``content`` from a pipe, starting where the store wants it."""
-    async with store.put(key, b"name") as intake:
-        assert not isinstance(intake, AlreadyHave)
-        payload = await piped(content[intake.offset :], verdict, promised)
-        return await intake.accept(payload)
-
-
-async def piped(content: bytes, verdict: Validity, promised: int | None) -> Payload:
-    """A payload that comes through a pipe; ``promised`` bytes, if not as many."""
-    theirs, ours = link_pair(pipes=True)
-
-    async def write() -> None:
-        try:
-            await ours.write(content)
-        finally:
-            ours.close()
-
-    async def said() -> Validity:
-        theirs.close()
-        return verdict
-
-    trio.lowlevel.spawn_system_task(write)
-    length = len(content) if promised is None else promised
-    return Payload(length, theirs.reading, verdict=said, source="the test")
-
-
-async def got(store: Store, key: Key, offset: int = 0) -> tuple[bytes, Validity]:
-    async with store.get(key, offset, b"") as payload:
-        content = bytearray()
-
-        async def take(piece: memoryview) -> None:
-            content.extend(piece)
-
-        await moving.feed(payload, take)
-        verdict = await payload.verdict()
-        payload.kept = True
-        return bytes(content), verdict
 
 
 @every_store
