@@ -94,7 +94,7 @@ class Patience:
     def upload(self) -> float:
         """For a removal to be done, before an upload can be stored: it may be a trash bin
         that is filled, on every node."""
-        return 15 * self.node
+        return 10 * self.node
 
 
 @attrs.define(eq=False)

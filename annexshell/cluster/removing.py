@@ -20,7 +20,14 @@ from annexshell.cluster.context import Context
 from annexshell.cluster.errors import NoneRemoved, NoNodes
 from annexshell.cluster.health import asking, failed, named
 from annexshell.cluster.node import Node
-from annexshell.errors import AnnexshellError, PeerFailed, RequestError, printable
+from annexshell.errors import (
+    AnnexshellError,
+    LinkError,
+    PeerFailed,
+    PeerUnreachable,
+    RequestError,
+    printable,
+)
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.proxy import turns
@@ -104,8 +111,10 @@ class _Removal:
             ours = math.ceil(self._context.clock())
             limit = translated(self._before, theirs, ours)
             outcome = await node.store.remove(self._key, limit)
-        except AnnexshellError:
-            if not await self._lacks(node):
+        except AnnexshellError as error:
+            gone = isinstance(error, PeerUnreachable | LinkError)
+            silent = gone or isinstance(error.__cause__, LinkError)
+            if silent or not await self._lacks(node):
                 raise
             return Outcome(True)
         if not outcome.ok and not outcome.others and await self._lacks(node):
@@ -142,9 +151,10 @@ class _Removal:
         self, removed: tuple[UUID, ...], unconfirmed: frozenset[UUID]
     ) -> Outcome:
         left = [part for part in self._parts if not part.ok]
-        if left and not removed and left[0].failure is not None:
-            detail = named(left[0].node, left[0].failure)
-            raise NoneRemoved(name=self._context.name, detail=detail)
+        for part in left:
+            if part.failure is not None and not removed:
+                detail = named(part.node, part.failure)
+                raise NoneRemoved(name=self._context.name, detail=detail)
         if left:
             return Outcome(False, removed)
         if unconfirmed and not self._context.relayed():

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
+
+import trio
 
 from annexshell.cluster import removing, storing
 from annexshell.cluster.context import (
@@ -61,29 +63,24 @@ class ClusterStore:
         )
         self._select = select
         self._reader: Reader | None = None
-        self._selected: Sequence[Node] | None = None
+        self._nodes: Sequence[Node] | None = None
 
-    @property
-    def _nodes(self) -> Sequence[Node]:
-        if self._selected is None:
-            self._selected = self._select()
-        return self._selected
+    async def _selected(self) -> Sequence[Node]:
+        if self._nodes is None:
+            # It may read the branch, and run commands that tell what nodes cost.
+            self._nodes = await trio.to_thread.run_sync(self._select)
+        return self._nodes
 
-    @property
-    def _reading(self) -> Reader:
+    async def _reading(self) -> Reader:
+        nodes, context = await self._selected(), self._context
         if self._reader is None:
-            context = self._context
             self._reader = Reader(
-                context.uuid,
-                self._nodes,
-                context.locations,
-                context.busy,
-                self._correct,
+                context.uuid, nodes, context.locations, context.busy, self._correct
             )
         return self._reader
 
     async def present(self, key: Key) -> bool:
-        return await self._reading.present(key)
+        return await (await self._reading()).present(key)
 
     @asynccontextmanager
     async def lock(self, key: Key) -> AsyncIterator[HeldLock | None]:
@@ -93,19 +90,21 @@ class ClusterStore:
         return math.floor(self._context.clock())
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
-        return await removing.remove(self._context, self._nodes, key, before)
+        nodes = await self._selected()
+        return await removing.remove(self._context, nodes, key, before)
 
-    def get(
-        self, key: Key, offset: int, name: bytes
-    ) -> AbstractAsyncContextManager[Payload]:
-        return self._reading.get(key, offset, name)
+    @asynccontextmanager
+    async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
+        async with (await self._reading()).get(key, offset, name) as payload:
+            yield payload
 
     @asynccontextmanager
     async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
         """See `Store.put`. Raises NoNodes: it is nowhere then, whatever the log says."""
-        if not self._nodes:
+        nodes = await self._selected()
+        if not nodes:
             raise NoNodes(name=self._context.name)
-        async with storing.put(self._context, self._nodes, key, name) as intake:
+        async with storing.put(self._context, nodes, key, name) as intake:
             yield intake
 
     async def _correct(self, node: Node, key: Key) -> None:

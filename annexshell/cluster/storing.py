@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from functools import partial
 
 import trio
@@ -58,21 +58,21 @@ async def put(
     may be waiting for the other gateway.
     """
     waits, stall = not context.relayed(), context.patience.stall
+    failures: list[Exception] = []
     async with turns.uploading(context.locks, key, stall, waits=waits) as lock:
-        upload = Upload(context, key, name)
-        failures: list[Exception] = []
-        async with trio.open_nursery() as nursery:
-            if lock is not None:
-                nursery.start_soon(upload.tell_others, lock)
-            try:
-                yield await upload.begin(nursery, nodes)
-            except Exception as error:
-                # Not to be wrapped into the nursery's group of failures.
-                failures.append(error)
-            await upload.leave()
-            nursery.cancel_scope.cancel()
-        if failures:
-            raise failures[0]
+        with closing(Upload(context, key, name)) as upload:
+            async with trio.open_nursery() as nursery:
+                if lock is not None:
+                    nursery.start_soon(upload.tell_others, lock)
+                try:
+                    yield await upload.begin(nursery, nodes)
+                except Exception as error:
+                    # Not to be wrapped into the nursery's group of failures.
+                    failures.append(error)
+                await upload.leave()
+                nursery.cancel_scope.cancel()
+    if failures:
+        raise failures[0]
 
 
 class Upload:
@@ -85,6 +85,7 @@ class Upload:
         self._name = name
         self._bell = Bell()
         self._seats: list[Seat] = []
+        self._fan: Fan | None = None
         self._payload: Payload | None = None
         self._refused: RequestError | None = None
         self._holders: frozenset[UUID] = frozenset()
@@ -103,9 +104,9 @@ class Upload:
         first = candidates(nodes, self._holders, self._living, wanted)
         for group in (first, [node for node in nodes if node not in first]):
             await self._ask(nursery, group)
-            offered = [seat.offset for seat in self._seats if seat.offset is not None]
-            if offered:
-                self.offset = min(offered)
+            offers = [seat.offset or 0 for seat in self._seats if seat.offers]
+            if offers:
+                self.offset = min(offers)
                 return self
             if any(seat.has for seat in self._seats):
                 return await self._already_there()
@@ -231,20 +232,20 @@ class Upload:
 
     async def _send(self, payload: Payload, offered: list[Seat]) -> None:
         """Return when all nodes are done with the bytes, and with what came of them."""
-        with Fan(payload, patience=self._context.patience.slow) as fan:
-            for seat in offered:
-                begun = seat.offset or 0
-                # It hashes what it has before it reads on.
-                patience = self._context.slowness(seat.node) + time_to_hash(begun)
-                branch = fan.branch(begun - self.offset, seat.node.name, patience)
-                seat.call(partial(self._take, seat.node, branch))
-            try:
-                await fan.run()
-            except PayloadShort:
-                # They are told the same way, and keep what they have.
-                await self.leave()
-                raise
-            await self._finished(offered)
+        self._fan = fan = Fan(payload, patience=self._context.patience.slow)
+        for seat in offered:
+            begun = seat.offset or 0
+            # It hashes what it has before it reads on.
+            patience = self._context.slowness(seat.node) + time_to_hash(begun)
+            branch = fan.branch(begun - self.offset, seat.node.name, patience)
+            seat.call(partial(self._take, seat.node, branch))
+        try:
+            await fan.run()
+        except PayloadShort:
+            # They are told the same way, and keep what they have.
+            await self.leave()
+            raise
+        await self._finished(offered)
 
     async def _take(self, node: Node, branch: Branch, intake: Intake) -> Outcome:
         try:
@@ -269,8 +270,10 @@ class Upload:
         for seat in offered:
             if not seat.over:
                 seat.give_up(late)
-            elif seat.outcome and seat.reason:
-                failed(seat.node, seat.reason)
+            elif seat.outcome is not None or isinstance(seat.failure, PayloadShort):
+                # The client's bytes were all there, so that is the node's own too.
+                if seat.reason is not None:
+                    failed(seat.node, seat.reason)
 
     # -- the end ---------------------------------------------------------------------------
 
@@ -281,6 +284,11 @@ class Upload:
         with trio.move_on_after(_LEAVING):
             for seat in self._seats:
                 await seat.ended.wait()
+
+    def close(self) -> None:
+        """When nobody reads any more: a node's task may have ended before it began to."""
+        if self._fan is not None:
+            self._fan.close()
 
     async def tell_others(self, lock: KeyLock) -> None:
         """Touch the lock as long as the upload gets on: others wait for that."""
