@@ -26,3 +26,12 @@ class NodeGivenUp(PeerFailed):
     """A node that the others need not wait for any longer."""
 
     text = "{name} was left out: {detail}"
+
+
+class NoTimeLimit(PeerFailed):
+    """Without one a node might remove the last copy, when locks elsewhere have expired."""
+
+    text = (
+        "{name} cannot remove content only before a given time, and has it ({detail}):"
+        " upgrade git-annex there"
+    )

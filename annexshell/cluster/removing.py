@@ -17,7 +17,7 @@ import trio
 
 from annexshell.cluster import beliefs
 from annexshell.cluster.context import Context
-from annexshell.cluster.errors import NoneRemoved, NoNodes
+from annexshell.cluster.errors import NoneRemoved, NoNodes, NoTimeLimit
 from annexshell.cluster.health import asking, failed, named
 from annexshell.cluster.node import Node
 from annexshell.errors import (
@@ -108,15 +108,15 @@ class _Removal:
             return await node.store.remove(self._key)
         try:
             theirs = await node.store.timestamp()
-            ours = math.ceil(self._context.clock())
-            limit = translated(self._before, theirs, ours)
-            outcome = await node.store.remove(self._key, limit)
         except AnnexshellError as error:
-            gone = isinstance(error, PeerUnreachable | LinkError)
-            silent = gone or isinstance(error.__cause__, LinkError)
-            if silent or not await self._lacks(node):
+            if _is_gone(error):
                 raise
-            return Outcome(True)
+            if await self._lacks(node):
+                return Outcome(True)
+            raise NoTimeLimit(name=node.name, detail=error) from error
+        ours = math.ceil(self._context.clock())
+        limit = translated(self._before, theirs, ours)
+        outcome = await node.store.remove(self._key, limit)
         if not outcome.ok and not outcome.others and await self._lacks(node):
             return Outcome(True)
         return outcome
@@ -162,6 +162,12 @@ class _Removal:
             names = ", ".join(printable(uuid) for uuid in sorted(unconfirmed))
             return Outcome(False, removed, f"it may still be in {names}")
         return Outcome(True, removed)
+
+
+def _is_gone(error: Exception) -> bool:
+    """Whether there is nobody to be asked anything else."""
+    gone = PeerUnreachable | LinkError
+    return isinstance(error, gone) or isinstance(error.__cause__, LinkError)
 
 
 def translated(before: int, theirs: int, ours: int) -> int:

@@ -16,6 +16,7 @@ from annexshell.cluster.errors import NoneRemoved
 from annexshell.cluster.removing import translated
 from annexshell.errors import (
     ContentLocked,
+    LinkClosed,
     LockTimeout,
     PeerFailed,
     PeerRefused,
@@ -298,7 +299,7 @@ async def test_sessions_remember_no_times(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", range(5))
 @trio_test
 async def test_old_nodes_are_never_asked_without_the_limit(
-    tmp_path: Path, version: int
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, version: int
 ) -> None:
     inner = holding()
     async with peer_of(inner, version=version) as (peer, _):
@@ -307,9 +308,34 @@ async def test_old_nodes_are_never_asked_without_the_limit(
         outcome = await session.remove(K, await session.timestamp() + 1000)
         assert outcome.ok == (version >= 3) == (K not in inner.contents)
         assert outcome.others == ((N1, N2) if version >= 3 else (N2,))
+        assert ("too old" in caplog.text) == (version < 3)
         inner.contents.clear()
         outcome = await session.remove(K, await session.timestamp() + 1000)
         assert outcome == Outcome(True, (N1, N2))
+
+
+@clock_test
+async def test_a_node_that_knows_no_time_says_so(tmp_path: Path) -> None:
+    node = failing("timestamp", PeerRefused(detail="unknown command"))
+    session = cluster_of({N1: node}, tmp_path).session()
+    with pytest.raises(NoneRemoved, match="n1.*unknown command.*upgrade git-annex"):
+        await session.remove(K, await session.timestamp() + 1000)
+    assert node.steps == ["timestamp", "present"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PeerUnreachable(name="n1", detail="no route"), LinkClosed(name="n1")],
+)
+@clock_test
+async def test_a_node_that_is_gone_is_not_asked_twice(
+    tmp_path: Path, error: Exception
+) -> None:
+    node = failing("timestamp", error)
+    session = cluster_of({N1: node}, tmp_path).session()
+    with pytest.raises(NoneRemoved):
+        await session.remove(K, await session.timestamp() + 1000)
+    assert node.steps == ["timestamp"]
 
 
 @pytest.mark.parametrize("step", ["timestamp", "remove", "removed"])
@@ -322,10 +348,10 @@ async def test_a_node_that_fails_at_any_step_has_failed(
     listed(cluster, N1, N2)
     session = cluster.session()
     outcome = await session.remove(K, await session.timestamp() + 1000)
-    # What died when it had removed it is asked once more, and lacks it.
-    assert outcome.ok == (step == "removed")
-    assert N2 in outcome.others
-    assert (N1 in cluster.locations.holders(K)) == (K in node.contents)
+    # Also where it is gone: nobody said so.
+    assert outcome == Outcome(False, (N2,))
+    assert cluster.locations.holders(K) == {N1}
+    assert (K in node.contents) == (step != "removed")
 
 
 @clock_test
