@@ -290,6 +290,12 @@ class RepositoryReplaced(RequestError):
     text = "the repository is not there any more ({where}): {detail}"
 
 
+class RemovedMeanwhile(RequestError):
+    """Nobody may be told that it is there: a client would drop its own copy."""
+
+    text = "the content was removed meanwhile ({key}): try again"
+
+
 class PeerUnreachable(RequestError):
     text = "cannot connect to {name}: {detail}"
 

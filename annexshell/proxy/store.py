@@ -3,22 +3,34 @@
 The location is journalled before the client hears of the change. Where journalling fails
 after the node did its part, the client is still told the truth about the content: the
 node has it, or has it no more, and `git annex fsck --from` repairs the log.
+
+What the node does and what is recorded of it happen in one order for all sessions of the
+gateway: a lock is held from the one to the other, or the log could end with an upload that
+came before a removal.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 import attrs
+import trio
 
-from annexshell.errors import RequestError
+from annexshell.errors import RemovedMeanwhile, RequestError
 from annexshell.model.ids import UUID, looks_like_uuid
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload
+from annexshell.proxy import turns
+from annexshell.repository.keylocks import KeyLocks
+from annexshell.repository.timeouts import NODE
 from annexshell.store import AlreadyHave, HeldLock, Intake, Outcome, Store
+
+_PATIENCE = 15 * NODE
+"""Seconds to wait for another session's removal, or until what it sent is stored."""
 
 log = logging.getLogger("annexshell.proxy")
 
@@ -33,13 +45,25 @@ class Locations(Protocol):
         """The repositories known here."""
 
 
+def known_only(uuids: Iterable[UUID], known: Collection[UUID]) -> tuple[UUID, ...]:
+    """Those that are repositories and ``known``, once each: a node may say anything, and
+    what it says would go into the log of every clone (spec 01 §7.4)."""
+    believed = (u for u in uuids if looks_like_uuid(u) and u in known)
+    return tuple(dict.fromkeys(believed))
+
+
 @attrs.frozen
 class ProxiedStore:
-    """``inner``, the repository ``uuid``, as the gateway passes it on."""
+    """``inner``, the repository ``uuid``, as the gateway passes it on.
+
+    ``locks`` are those of the gateway; without them nothing is put in order.
+    """
 
     inner: Store
     uuid: UUID
     locations: Locations
+    locks: KeyLocks | None = None
+    patience: float = _PATIENCE
 
     async def present(self, key: Key) -> bool:
         return await self.inner.present(key)
@@ -56,44 +80,59 @@ class ProxiedStore:
         return self.inner.get(key, offset, name)
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
-        outcome = self._believed(await self.inner.remove(key, before))
-        if outcome.others and outcome.ok:
-            outcome = attrs.evolve(outcome, others=(self.uuid, *outcome.others))
-        self._record(key, outcome, present=False)
+        async with turns.removing(self.locks, key, self.patience):
+            outcome = await self._believed(await self.inner.remove(key, before))
+            if outcome.others and outcome.ok:
+                outcome = attrs.evolve(outcome, others=(self.uuid, *outcome.others))
+            await self._record(key, outcome, present=False)
         return outcome
 
     @asynccontextmanager
     async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
         async with self.inner.put(key, name) as intake:
             if isinstance(intake, AlreadyHave):
-                # git-annex leaves a log that disagrees as it is; ours mends it.
-                have = self._believed(Outcome(True, intake.others))
-                self._record(key, have, present=True)
+                have = await self._believed(Outcome(True, intake.others))
+                await self._mend(key, have)
                 yield AlreadyHave(have.others)
             else:
                 yield _RecordingIntake(self, key, intake)
 
-    def stored(self, key: Key, outcome: Outcome) -> Outcome:
+    async def _mend(self, key: Key, have: Outcome) -> None:
+        """git-annex leaves a log that disagrees as it is; ours mends it.
+
+        Raises RemovedMeanwhile: somebody else's removal may have come between.
+        """
+        async with turns.storing(self.locks, key, self.patience):
+            if self.locks is not None and not await self.inner.present(key):
+                raise RemovedMeanwhile(key=key)
+            await self._record(key, have, present=True)
+
+    async def stored(self, key: Key, outcome: Outcome) -> Outcome:
         """A PUT's outcome, recorded, with only what may be believed of it."""
-        outcome = self._believed(outcome)
+        outcome = await self._believed(outcome)
         if outcome.ok:
-            self._record(key, outcome, present=True)
+            await self._record(key, outcome, present=True)
         return outcome
 
-    def _believed(self, outcome: Outcome) -> Outcome:
-        return attrs.evolve(outcome, others=self._known(outcome.others))
+    async def _believed(self, outcome: Outcome) -> Outcome:
+        if not outcome.others:
+            return outcome
+        known = await trio.to_thread.run_sync(self.locations.descriptions)
+        others = (u for u in known_only(outcome.others, known) if u != self.uuid)
+        return attrs.evolve(outcome, others=tuple(others))
 
-    def _known(self, uuids: tuple[UUID, ...]) -> tuple[UUID, ...]:
-        # A node may say anything; what it says would go into the log of every clone.
-        if not uuids:
-            return ()
-        known = self.locations.descriptions()
-        believed = (u for u in uuids if looks_like_uuid(u) and u in known)
-        return tuple(dict.fromkeys(u for u in believed if u != self.uuid))
-
-    def _record(self, key: Key, outcome: Outcome, present: bool) -> None:
+    async def _record(self, key: Key, outcome: Outcome, present: bool) -> None:
+        """Also if the client is leaving: it happened."""
         mine = (self.uuid,) if outcome.ok else ()
-        for uuid in dict.fromkeys((*mine, *outcome.others)):
+        uuids = tuple(dict.fromkeys((*mine, *outcome.others)))
+        if uuids:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(
+                    partial(self._record_each, key, uuids, present)
+                )
+
+    def _record_each(self, key: Key, uuids: tuple[UUID, ...], present: bool) -> None:
+        for uuid in uuids:
             try:
                 self.locations.record(key, uuid, present)
             except RequestError as error:
@@ -111,7 +150,13 @@ class _RecordingIntake:
         return self.inner.offset
 
     async def accept(self, payload: Payload) -> Outcome:
-        return self.store.stored(self.key, await self.inner.accept(payload))
+        store = self.store
+        async with turns.storing_when_judged(
+            store.locks, self.key, store.patience, payload
+        ):
+            return await store.stored(self.key, await self.inner.accept(payload))
 
     async def adopt(self) -> Outcome:
-        return self.store.stored(self.key, await self.inner.adopt())
+        store = self.store
+        async with turns.storing(store.locks, self.key, store.patience):
+            return await store.stored(self.key, await self.inner.adopt())

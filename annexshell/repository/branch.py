@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -141,6 +141,28 @@ class Branch:
             return new
 
         return self.change(self.location_path(key), uuid, edit)
+
+    def record_all(self, key: Key, found: Mapping[UUID, bool]) -> bool:
+        """`record` for several repositories at once: all of them, or none."""
+        uuids = [uuid for uuid in found if not is_cluster_uuid(uuid)]
+        if not all(map(is_safe_uuid, uuids)):
+            raise JournalFailed(where=key, detail="not the uuid of a repository")
+        path, clock, changed = self.location_path(key), self._now(), False
+        with self._journal.locked(self._timeout):
+            for private in (False, True):
+                here = [u for u in uuids if (u in self._private_uuids) == private]
+                if not here:
+                    continue
+                base = new = self._base(path, private)
+                for uuid in here:
+                    said = location.with_presence(new, uuid, found[uuid], clock)
+                    if said is not None:
+                        new = said
+                        self._doubt_future(new, uuid)
+                if new != base:
+                    self._journal.write(path, new, private=private)
+                    changed = True
+        return changed
 
     def check_recordable(self, key: Key, uuid: UUID) -> None:
         """Raise what `record` would: to be asked before content is removed (§11.5)."""

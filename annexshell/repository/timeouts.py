@@ -15,6 +15,8 @@ STALL = 600.0
 """Seconds in which at least one byte of a payload must move."""
 NODE = 60.0
 """Seconds that a node may take to connect; other limits are multiples of it."""
+SLOW_NODE = 20.0
+"""Seconds for which one node of a cluster may hold up an upload to the others."""
 
 BACKEND = 600.0
 """Seconds that the program of an external backend may be silent."""
@@ -33,6 +35,11 @@ def stall_timeout(config: GitConfig) -> float:
 def node_timeout(config: GitConfig) -> float:
     """``annexshell.node-timeout`` in seconds."""
     return _timeout(config, "annexshell.node-timeout", NODE)
+
+
+def slow_node_timeout(config: GitConfig) -> float:
+    """``annexshell.slow-node-timeout`` in seconds."""
+    return _timeout(config, "annexshell.slow-node-timeout", SLOW_NODE)
 
 
 def backend_timeout(config: GitConfig) -> float:

@@ -14,15 +14,16 @@ from annexshell.errors import PayloadShort, RequestError
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
-from annexshell.model.payload import Payload, Validity
+from annexshell.model.payload import Validity
 from annexshell.proxy.store import ProxiedStore
-from annexshell.store import AlreadyHave, Outcome, Store
-from annexshell.transport import moving
+from annexshell.store import AlreadyHave, Store
 from tests.support.async_tests import trio_test
+from tests.support.clusters import N1, N2, N3, cluster_of
 from tests.support.content import PEER, make_repository
 from tests.support.locations import MemoryLocations
 from tests.support.memory_store import MemoryStore, key_of
-from tests.support.pair import NODE, link_pair, peer_of
+from tests.support.pair import NODE, peer_of
+from tests.support.sending import got, sent
 
 Maker = Callable[[], AbstractAsyncContextManager[Store]]
 
@@ -77,6 +78,54 @@ async def repository_behind_pipes() -> AsyncIterator[Store]:
         yield ProxiedStore(peer, NODE, MemoryLocations())
 
 
+@asynccontextmanager
+async def cluster(*nodes: Store) -> AsyncIterator[Store]:
+    with TemporaryDirectory() as path:
+        yield cluster_of(dict(zip((N1, N2, N3), nodes)), path).session()
+
+
+@asynccontextmanager
+async def two_in_memory() -> AsyncIterator[Store]:
+    async with cluster(MemoryStore(), MemoryStore()) as store:
+        yield store
+
+
+@asynccontextmanager
+async def three_behind_sockets() -> AsyncIterator[Store]:
+    async with (
+        peer_of(MemoryStore()) as (first, _),
+        peer_of(MemoryStore(), version=3) as (second, _),
+        cluster(first, MemoryStore(), second) as store,
+    ):
+        yield store
+
+
+@asynccontextmanager
+async def cluster_of_repositories() -> AsyncIterator[Store]:
+    async with (
+        bare_repository() as first,
+        repository_behind_pipes() as second,
+        cluster(first, second) as store,
+    ):
+        yield store
+
+
+@asynccontextmanager
+async def cluster_behind_pipes() -> AsyncIterator[Store]:
+    async with three_behind_sockets() as inner, peer_of(inner, pipes=True) as (peer, _):
+        yield peer
+
+
+@asynccontextmanager
+async def cluster_of_a_cluster() -> AsyncIterator[Store]:
+    async with (
+        three_behind_sockets() as inner,
+        peer_of(inner) as (peer, _),
+        cluster(MemoryStore(), peer) as store,
+    ):
+        yield store
+
+
 MAKERS: dict[str, Maker] = {
     "bare": bare_repository,
     "version 9": work_tree_of_version_9,
@@ -87,56 +136,20 @@ MAKERS: dict[str, Maker] = {
     "proxied": proxied,
     "chained": chained,
 }
-every_store = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS.keys())
+CLUSTERS: dict[str, Maker] = {
+    "cluster-memory": two_in_memory,
+    "cluster-sockets": three_behind_sockets,
+    "cluster-repositories": cluster_of_repositories,
+    "cluster-behind-pipes": cluster_behind_pipes,
+    "cluster-of-a-cluster": cluster_of_a_cluster,
+}
+ALL = MAKERS | CLUSTERS
+every_store = pytest.mark.parametrize("make", ALL.values(), ids=ALL.keys())
+every_locking_store = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
+every_cluster = pytest.mark.parametrize("make", CLUSTERS.values(), ids=CLUSTERS)
 
 CONTENT = bytes(i * 7 % 251 for i in range(300_000))
 K = key_of(CONTENT)
-
-
-async def sent(
-    store: Store,
-    key: Key,
-    content: bytes,
-    verdict: Validity = Validity.VALID,
-    promised: int | None = None,
-) -> Outcome:
-    """PUT ``content`` from a pipe, starting where the store wants it."""
-    async with store.put(key, b"name") as intake:
-        assert not isinstance(intake, AlreadyHave)
-        payload = await piped(content[intake.offset :], verdict, promised)
-        return await intake.accept(payload)
-
-
-async def piped(content: bytes, verdict: Validity, promised: int | None) -> Payload:
-    """A payload that comes through a pipe; ``promised`` bytes, if not as many."""
-    theirs, ours = link_pair(pipes=True)
-
-    async def write() -> None:
-        try:
-            await ours.write(content)
-        finally:
-            ours.close()
-
-    async def said() -> Validity:
-        theirs.close()
-        return verdict
-
-    trio.lowlevel.spawn_system_task(write)
-    length = len(content) if promised is None else promised
-    return Payload(length, theirs.reading, verdict=said, source="the test")
-
-
-async def got(store: Store, key: Key, offset: int = 0) -> tuple[bytes, Validity]:
-    async with store.get(key, offset, b"") as payload:
-        content = bytearray()
-
-        async def take(piece: memoryview) -> None:
-            content.extend(piece)
-
-        await moving.feed(payload, take)
-        verdict = await payload.verdict()
-        payload.kept = True
-        return bytes(content), verdict
 
 
 @every_store
@@ -273,7 +286,7 @@ async def test_removing_only_before_a_time(make: Maker) -> None:
         assert (await store.remove(K, 1)).ok, "absent content needs no time"
 
 
-@every_store
+@every_locking_store
 @trio_test
 async def test_locked_content_stays(make: Maker) -> None:
     async with make() as store:
@@ -286,7 +299,7 @@ async def test_locked_content_stays(make: Maker) -> None:
         assert (await store.remove(K)).ok
 
 
-@every_store
+@every_locking_store
 @trio_test
 async def test_a_dead_lockers_lock_is_retained(make: Maker) -> None:
     async with make() as store:
@@ -296,3 +309,12 @@ async def test_a_dead_lockers_lock_is_retained(make: Maker) -> None:
         with pytest.raises(RequestError, match="locked"):
             await store.remove(K)
         assert await store.present(K)
+
+
+@every_cluster
+@trio_test
+async def test_a_cluster_promises_no_locks(make: Maker) -> None:
+    async with make() as store:
+        assert (await sent(store, K, CONTENT)).ok
+        async with store.lock(K) as held:
+            assert held is None

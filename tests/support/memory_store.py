@@ -12,7 +12,7 @@ import attrs
 from annexshell.errors import AnnexshellError, ContentLocked, TransferInProgress
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
-from annexshell.store import AlreadyHave, HeldLock, Outcome
+from annexshell.store import AlreadyHave, HeldLock, Intake, Outcome
 from annexshell.transport import moving
 
 
@@ -98,9 +98,7 @@ class MemoryStore:
             os.close(fd)
 
     @asynccontextmanager
-    async def put(
-        self, key: Key, name: bytes
-    ) -> AsyncIterator[_MemoryIntake | AlreadyHave]:
+    async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
         self._check()
         if key in self.contents:
             yield AlreadyHave()

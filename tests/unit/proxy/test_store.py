@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
+import pytest
+import trio
+
+from annexshell.errors import RemovedMeanwhile
 from annexshell.model.ids import UUID
 from annexshell.model.payload import Validity, nothing
 from annexshell.proxy.store import ProxiedStore
+from annexshell.repository.keylocks import KeyLocks
 from annexshell.store import AlreadyHave, Outcome
-from tests.support.async_tests import trio_test
+from tests.support.async_tests import clock_test, trio_test
 from tests.support.locations import MemoryLocations
 from tests.support.memory_store import MemoryStore, key_of
 
@@ -92,3 +97,55 @@ async def test_a_node_cannot_make_up_repositories(uuid: bytes) -> None:
 async def test_a_broken_log_does_not_change_what_is_true_of_the_content() -> None:
     locations = MemoryLocations(broken=True)
     assert (await removed(Outcome(True), locations)).ok
+
+
+class Slow(MemoryStore):
+    """A node whose removals take a while."""
+
+    async def remove(self, key: object, before: int | None = None) -> Outcome:
+        await trio.sleep(10)
+        self.contents.clear()
+        await trio.sleep(10)
+        return Outcome(True)
+
+
+@clock_test
+async def test_a_removal_and_an_upload_are_logged_in_their_order(
+    tmp_path: Path,
+) -> None:
+    """Else the log could end with a removal that came before the upload."""
+    node, locations = Slow(), MemoryLocations()
+    key = node.add(b"")
+    locks = KeyLocks(str(tmp_path), str(tmp_path))
+    store = ProxiedStore(node, X, locations, locks)
+
+    async def remove() -> None:
+        assert (await store.remove(key)).ok
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(remove)
+        await trio.sleep(15)
+        async with store.put(key, b"") as intake:
+            assert not isinstance(intake, AlreadyHave)
+            assert (await intake.accept(nothing(Validity.VALID))).ok
+    assert [present for _, _, present in locations.records] == [False, True]
+    assert key in node.contents
+
+
+@clock_test
+async def test_what_is_removed_meanwhile_is_not_there_already(tmp_path: Path) -> None:
+    node, locations = Slow(), MemoryLocations()
+    key = node.add(b"")
+    locks = KeyLocks(str(tmp_path), str(tmp_path))
+    store = ProxiedStore(node, X, locations, locks)
+
+    async def remove() -> None:
+        assert (await store.remove(key)).ok
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(remove)
+        await trio.sleep(5)
+        with pytest.raises(RemovedMeanwhile):
+            async with store.put(key, b""):
+                pytest.fail("it was removed")
+    assert locations.places == set()

@@ -197,6 +197,33 @@ def test_what_is_private_stays_out_of_the_branch(repo: Repo) -> None:
     assert branch.locations(K) == {U1, U2}
 
 
+def test_what_several_repositories_did_is_one_change(repo: Repo) -> None:
+    repo.commit({K_LOG: b"1000s 1 %b\n" % U1})
+    branch = _branch(repo)
+    assert branch.record_all(K, {U1: False, C1: True, U2: True, U3: False})
+    assert _journal_of(repo) == b"2000s 0 %b\n2000s 1 %b\n2000s 0 %b\n" % (U1, U2, U3)
+    journal = repo.annex_dir / "journal" / os.fsdecode(journal_name(K_LOG))
+    before = journal.stat().st_ino
+    assert not branch.record_all(K, {U1: False, U2: True})
+    assert not branch.record_all(K, {C1: True}) and not branch.record_all(K, {})
+    assert journal.stat().st_ino == before
+
+
+def test_of_several_repositories_the_private_ones_stay_out(repo: Repo) -> None:
+    repo.git("config", "remote.r.annex-private", "true")
+    repo.git("config", "remote.r.annex-uuid", U3.decode())
+    branch = _branch(repo)
+    assert branch.record_all(K, {U3: True, U2: True})
+    assert branch.locations(K) == {U2, U3}
+    assert _journal_of(repo) == b"2000s 1 %b\n" % U2
+
+
+def test_one_bad_uuid_of_several_stops_all(repo: Repo) -> None:
+    with pytest.raises(JournalFailed, match="not the uuid"):
+        _branch(repo).record_all(K, {U1: True, UUID(b"u\n9s 1 v"): True})
+    assert repo.journal() == {}
+
+
 def test_an_unreadable_private_log_stops_private_writes_only(repo: Repo) -> None:
     repo.git("config", "annex.private", "true")
     repo.commit({K_LOG: b"1000s 1 %b\n" % U2})

@@ -14,6 +14,7 @@ SETTINGS = [
     ("annexshell.idle-timeout", timeouts.idle_timeout, timeouts.IDLE),
     ("annexshell.stall-timeout", timeouts.stall_timeout, timeouts.STALL),
     ("annexshell.node-timeout", timeouts.node_timeout, timeouts.NODE),
+    ("annexshell.slow-node-timeout", timeouts.slow_node_timeout, timeouts.SLOW_NODE),
     ("annexshell.backend-timeout", timeouts.backend_timeout, timeouts.BACKEND),
 ]
 each = pytest.mark.parametrize("name, read, default", SETTINGS)

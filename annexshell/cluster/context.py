@@ -1,0 +1,160 @@
+"""What all requests to one cluster share: its log, its locks, how long it waits."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Protocol
+
+import attrs
+import trio
+
+from annexshell.cluster.node import Node
+from annexshell.errors import RequestError
+from annexshell.model.duration import time_to_hash
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.proxy.store import Locations
+from annexshell.repository.busy import Busy
+from annexshell.repository.config import GitConfig
+from annexshell.repository.keylocks import KeyLocks
+from annexshell.repository.timeouts import (
+    NODE,
+    SLOW_NODE,
+    STALL,
+    node_timeout,
+    slow_node_timeout,
+    stall_timeout,
+)
+
+log = logging.getLogger("annexshell.cluster")
+
+_LEAST = 1.0
+"""Seconds that a node is waited for however often it was too slow."""
+
+Wants = Callable[[Node, Key, bytes], bool]
+"""Whether a node's preferred content has the key, under that name of a file."""
+
+
+def wants_all(node: Node, key: Key, name: bytes) -> bool:
+    """Every node wants everything."""
+    return True
+
+
+def never() -> bool:
+    """A session with a client that is no gateway."""
+    return False
+
+
+def boot_clock() -> float:
+    """Seconds since boot, suspended time included (spec 01 §5.5)."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class ClusterLocations(Locations, Protocol):
+    """The gateway's location log, and what it knows of clusters. Everything blocks."""
+
+    def locations(self, key: Key) -> frozenset[UUID]:
+        """The repositories said to have the content, and clusters of them."""
+
+    def clusters(self) -> dict[UUID, frozenset[UUID]]:
+        """Each cluster's living nodes."""
+
+    def record_all(self, key: Key, found: Mapping[UUID, bool]) -> bool:
+        """`record` for several repositories at once."""
+
+
+@attrs.frozen
+class Patience:
+    """Seconds: the settings ``annexshell.node-timeout``, ``stall-timeout`` and
+    ``slow-node-timeout``, and what follows from them."""
+
+    node: float = NODE
+    stall: float = STALL
+    slow: float = SLOW_NODE
+
+    @classmethod
+    def of(cls, config: GitConfig) -> Patience:
+        return cls(
+            node_timeout(config), stall_timeout(config), slow_node_timeout(config)
+        )
+
+    def last(self, key: Key) -> float:
+        """For the nodes that have not stored ``key`` when the first one has."""
+        return self.node + time_to_hash(key.size or 0)
+
+    def removal(self, key: Key) -> float:
+        """For an upload of ``key`` to be stored, before it can be removed."""
+        return 5 * self.node + time_to_hash(key.size or 0)
+
+    @property
+    def upload(self) -> float:
+        """For a removal to be done, before an upload can be stored: it may be a trash bin
+        that is filled, on every node."""
+        return 10 * self.node
+
+
+@attrs.define(eq=False)
+class Context:
+    """The cluster ``uuid``, called ``name`` here, for one session.
+
+    ``relayed`` tells whether the client is another gateway of it, by its BYPASS.
+    ``clock`` is the one that removals are timed with, in seconds.
+    """
+
+    uuid: UUID
+    name: str
+    locations: ClusterLocations
+    locks: KeyLocks
+    busy: Busy
+    patience: Patience = Patience()
+    relayed: Callable[[], bool] = never
+    wants: Wants = wants_all
+    clock: Callable[[], float] = boot_clock
+    _slow: dict[str, int] = attrs.field(init=False, factory=dict)
+
+    async def holders(self, key: Key) -> frozenset[UUID]:
+        """Who has the content, by the log as it is now."""
+        return await trio.to_thread.run_sync(self.locations.locations, key)
+
+    async def living(self) -> frozenset[UUID]:
+        """The nodes of this cluster by cluster.log, without those that are dead."""
+        known = await trio.to_thread.run_sync(self.locations.clusters)
+        return known.get(self.uuid, frozenset())
+
+    async def described(self) -> frozenset[UUID]:
+        """The repositories that are known here at all."""
+        known = await trio.to_thread.run_sync(self.locations.descriptions)
+        return frozenset(known)
+
+    async def record(self, key: Key, uuids: Iterable[UUID], present: bool) -> None:
+        """Journal what nodes did, in one write; also if the client is leaving.
+
+        The content is where it is: a log that cannot be written does not change what the
+        client is told (spec 01 §8.5).
+        """
+        found = dict.fromkeys(uuids, present)
+        if not found:
+            return
+        with trio.CancelScope(shield=True):
+            try:
+                write = partial(self.locations.record_all, key, found)
+                await trio.to_thread.run_sync(write)
+            except RequestError as error:
+                log.error("%s; run git annex fsck --from each node", error)
+
+    # -- slow nodes ----------------------------------------------------------------------
+
+    def slowness(self, node: Node) -> float:
+        """Seconds for which this node may hold up the others."""
+        halvings = self._slow.get(node.name, 0)
+        return max(_LEAST, math.ldexp(self.patience.slow, -halvings))
+
+    def was_slow(self, node: Node) -> None:
+        self._slow[node.name] = self._slow.get(node.name, 0) + 1
+
+    def kept_up(self, node: Node) -> None:
+        self._slow.pop(node.name, None)

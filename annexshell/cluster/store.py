@@ -1,0 +1,122 @@
+"""ClusterStore: a Store made of Stores (spec 01 §8).
+
+It holds what the requests of one session share; what they do is in `reading`, `storing`
+and `removing`. Nobody can lock content in a cluster, as in git-annex: a client counts the
+copies that its nodes lock themselves.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+
+import trio
+
+from annexshell.cluster import removing, storing
+from annexshell.cluster.context import (
+    ClusterLocations,
+    Context,
+    Patience,
+    Wants,
+    boot_clock,
+    never,
+    wants_all,
+)
+from annexshell.cluster.errors import NoNodes
+from annexshell.cluster.health import asking
+from annexshell.cluster.node import Node
+from annexshell.cluster.reading import Reader
+from annexshell.errors import StorageFailed
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.model.payload import Payload
+from annexshell.repository.busy import Busy
+from annexshell.repository.keylocks import KeyLocks
+from annexshell.store import AlreadyHave, HeldLock, Intake, Outcome
+
+
+class ClusterStore:
+    """The cluster ``uuid``, called ``name`` at this gateway.
+
+    ``select`` gives the nodes; it is called once, at the first request that needs them,
+    since BYPASS may come before it. ``relayed`` tells whether BYPASS has come. What the
+    nodes hold open is closed by whoever made them.
+    """
+
+    def __init__(
+        self,
+        uuid: UUID,
+        name: str,
+        select: Callable[[], Sequence[Node]],
+        locations: ClusterLocations,
+        locks: KeyLocks,
+        busy: Busy,
+        *,
+        patience: Patience = Patience(),
+        relayed: Callable[[], bool] = never,
+        wants: Wants = wants_all,
+        clock: Callable[[], float] = boot_clock,
+    ) -> None:
+        self._context = Context(
+            uuid, name, locations, locks, busy, patience, relayed, wants, clock
+        )
+        self._select = select
+        self._reader: Reader | None = None
+        self._nodes: Sequence[Node] | None = None
+
+    async def _selected(self) -> Sequence[Node]:
+        if self._nodes is None:
+            # It may read the branch, and run commands that tell what nodes cost.
+            self._nodes = await trio.to_thread.run_sync(self._select)
+        return self._nodes
+
+    async def _reading(self) -> Reader:
+        nodes, context = await self._selected(), self._context
+        if self._reader is None:
+            self._reader = Reader(
+                context.uuid, nodes, context.locations, context.busy, self._correct
+            )
+        return self._reader
+
+    async def present(self, key: Key) -> bool:
+        return await (await self._reading()).present(key)
+
+    @asynccontextmanager
+    async def lock(self, key: Key) -> AsyncIterator[HeldLock | None]:
+        yield None
+
+    async def timestamp(self) -> int:
+        return math.floor(self._context.clock())
+
+    async def remove(self, key: Key, before: int | None = None) -> Outcome:
+        nodes = await self._selected()
+        return await removing.remove(self._context, nodes, key, before)
+
+    @asynccontextmanager
+    async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
+        async with (await self._reading()).get(key, offset, name) as payload:
+            yield payload
+
+    @asynccontextmanager
+    async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
+        """See `Store.put`. Raises NoNodes: it is nowhere then, whatever the log says."""
+        nodes = await self._selected()
+        if not nodes:
+            raise NoNodes(name=self._context.name)
+        async with storing.put(self._context, nodes, key, name) as intake:
+            yield intake
+
+    async def _correct(self, node: Node, key: Key) -> None:
+        """See `reading.Correct`."""
+        try:
+            lock = self._context.locks.try_change(key)
+        except StorageFailed:
+            if self._context.locks.lockable:
+                raise
+            return
+        if lock is None:
+            return
+        with lock, asking(node):
+            if not await node.store.present(key):
+                await self._context.record(key, [node.uuid], False)

@@ -1,0 +1,130 @@
+"""Locks of a gateway on one key, among its sessions: git-annex knows nothing of them.
+
+*upload* is held for the whole of a PUT to a cluster: two sessions that send one key to the
+same nodes would else each hold a node that the other waits for. *change* is held while
+nodes change what they have and until that is recorded, so that the log tells what came
+last. They are locks of the open file: whoever dies lets go. A free lock has no file,
+save after a death.
+"""
+
+from __future__ import annotations
+
+import os
+
+from annexshell.model.key import Key
+from annexshell.repository.annex import storage
+from annexshell.repository.durable import Closing
+from annexshell.repository.filelock import FileLock, try_lock
+from annexshell.repository.modes import Sharing
+from annexshell.repository.open import Repository
+from annexshell.repository.waiting import Trace
+
+_NAME_MAX = 255
+_TRIES = 100
+"""Attempts at a file that others delete at the same time; more means that it is held."""
+
+
+class KeyLock(Closing):
+    """A held lock. Closing it deletes its file."""
+
+    def __init__(self, held: FileLock) -> None:
+        self._held = held
+
+    def touch(self) -> None:
+        """Tell those who wait that the holder gets on. Raises StorageFailed."""
+        with storage("noting progress", self._held.path):
+            os.utime(self._held.fd)
+
+    def close(self) -> None:
+        """Let go. Twice is harmless."""
+        if self._held.fd < 0:
+            return
+        try:
+            if self._held.same_file():
+                os.unlink(self._held.path)
+        except OSError:
+            # The file stays, and is used by whoever is next.
+            return self._held.close()
+        self._held.close()
+
+
+class KeyLocks:
+    """The locks of one gateway, in ``directory``, which is made when it is needed.
+
+    ``top`` is the directory above which nothing is made. ``lockable`` is false where files
+    cannot be relied on for locks: who cannot have one then goes on without.
+    """
+
+    def __init__(
+        self,
+        directory: str,
+        top: str,
+        sharing: Sharing = Sharing(),
+        *,
+        lockable: bool = True,
+    ) -> None:
+        self._directory = directory
+        self._top = top
+        self._sharing = sharing
+        self.lockable = lockable
+
+    @classmethod
+    def of(cls, repository: Repository) -> KeyLocks:
+        """The locks of a repository; annex.pidlock says that its disk has none."""
+        return cls(
+            repository.annex_dir + "/annexshell",
+            repository.annex_dir,
+            Sharing.parse(repository.config.get("core.sharedrepository")),
+            lockable=not repository.config.boolean("annex.pidlock", False),
+        )
+
+    def try_upload(self, key: Key) -> KeyLock | None:
+        """The *upload* lock; None if another session has it. Raises StorageFailed."""
+        return self._try(self.upload_path(key))
+
+    def try_change(self, key: Key) -> KeyLock | None:
+        """The *change* lock; None if another session has it. Raises StorageFailed."""
+        return self._try(self.change_path(key))
+
+    def upload_path(self, key: Key) -> str:
+        return self._path("upload", key)
+
+    def change_path(self, key: Key) -> str:
+        return self._path("change", key)
+
+    def upload_trace(self, key: Key) -> Trace | None:
+        """What changes whenever the upload under way gets on; None if there is none.
+
+        Raises StorageFailed.
+        """
+        path = self.upload_path(key)
+        with storage("looking at an upload", path):
+            try:
+                status = os.lstat(path)
+            except FileNotFoundError:
+                return None
+        return status.st_ino, status.st_size, status.st_mtime_ns
+
+    def _path(self, kind: str, key: Key) -> str:
+        name = b"%b.%b" % (kind.encode(), key.file_name)
+        if len(name) > _NAME_MAX:
+            # Keys that share a lock for this only wait for each other.
+            name = b"%b.%b" % (kind.encode(), key.digest.hex().encode())
+        return f"{self._directory}/{os.fsdecode(name)}"
+
+    def _try(self, path: str) -> KeyLock | None:
+        with storage("locking a key", path):
+            for _ in range(_TRIES):
+                try:
+                    held = try_lock(path, exclusive=True)
+                except FileNotFoundError:
+                    self._sharing.make_directories(self._directory, self._top)
+                    continue
+                if held is None:
+                    return None
+                if held.same_file():
+                    self._sharing.share(held.fd)
+                    return KeyLock(held)
+                # Its last holder has just deleted it.
+                held.close()
+        return None
