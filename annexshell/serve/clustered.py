@@ -7,8 +7,10 @@ from functools import partial
 
 import attrs
 
+from annexshell.cluster.context import Patience
 from annexshell.cluster.node import Node
-from annexshell.errors import CannotServeCluster, PeerUnreachable
+from annexshell.cluster.store import ClusterStore
+from annexshell.errors import PeerUnreachable
 from annexshell.model.ids import UUID
 from annexshell.protocol.messages import NEWEST_VERSION
 from annexshell.proxy.costs import ask_commands, prices
@@ -16,6 +18,8 @@ from annexshell.proxy.members import Cluster, Member
 from annexshell.proxy.routes import ClusterRoute, Published
 from annexshell.remotes.lazy import LazyStore
 from annexshell.remotes.recipes import LocalPath, recipe_for
+from annexshell.repository.busy import Busy
+from annexshell.repository.keylocks import KeyLocks
 from annexshell.serve.nodes import Nodes
 from annexshell.serve.stores import Served
 from annexshell.store import Store
@@ -93,9 +97,18 @@ def _fail(error: PeerUnreachable) -> Store:
 def cluster_store(
     nodes: Nodes, route: ClusterRoute, select: Select, relayed: Callable[[], bool]
 ) -> Store:
-    """The Store over the nodes that ``select`` returns. Raises CannotServeCluster."""
-    detail = "this version knows no clusters; use one of its nodes, or git-annex-shell"
-    raise CannotServeCluster(uuid=route.uuid, detail=detail)
+    """The Store over the nodes that ``select`` returns."""
+    gateway = nodes.gateway
+    return ClusterStore(
+        route.uuid,
+        route.name,
+        select,
+        nodes.branch,
+        KeyLocks.of(gateway),
+        Busy.of(gateway),
+        patience=Patience.of(gateway.config),
+        relayed=relayed,
+    )
 
 
 def clustered(
@@ -104,7 +117,7 @@ def clustered(
     published: Published,
     build: Build = cluster_store,
 ) -> Served:
-    """The cluster that `route` found. Raises CannotServeCluster."""
+    """The cluster that `route` found."""
     gateway = nodes.gateway
     cluster = Cluster(route.uuid, gateway.uuid, gateway.config, published)
     selection = Selection(nodes, cluster)

@@ -24,6 +24,7 @@ from annexshell.remotes.lazy import LazyStore
 from annexshell.remotes.peer import PeerStore
 from annexshell.remotes.recipes import SshHost
 from annexshell.repository.branch import Branch
+from annexshell.repository.keylocks import KeyLocks
 from annexshell.repository.open import Repository, locate, open_repository
 from annexshell.repository.remedies import explained
 from annexshell.repository.supported import require_served
@@ -104,7 +105,7 @@ class Nodes:
 
     def recorded(self, store: Store, uuid: UUID) -> ProxiedStore:
         """The repository ``uuid`` alone, with the gateway's memory of what it holds."""
-        return ProxiedStore(store, uuid, self.branch)
+        return ProxiedStore(store, uuid, self.branch, KeyLocks.of(self.gateway))
 
     async def settle(self) -> None:
         """Commit what was recorded, in every repository that was opened and here."""
