@@ -150,7 +150,7 @@ class Branch:
         path, clock, changed = self.location_path(key), self._now(), False
         with self._journal.locked(self._timeout):
             for private in (False, True):
-                here = [u for u in uuids if (u in self._private_uuids) == private]
+                here = [u for u in uuids if (u in self.private_uuids) == private]
                 if not here:
                     continue
                 base = new = self._base(path, private)

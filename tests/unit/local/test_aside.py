@@ -11,10 +11,10 @@ from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
 from annexshell.repository import hooks
 from annexshell.repository.content import Content
-from tests.conformance.test_store import sent
 from tests.support.async_tests import trio_test
 from tests.support.content import PEER, make_repository
 from tests.support.memory_store import key_of
+from tests.support.sending import sent
 
 CONTENT = b"some content"
 K = key_of(CONTENT)

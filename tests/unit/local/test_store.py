@@ -16,10 +16,10 @@ from annexshell.repository.branch import Branch
 from annexshell.repository.open import open_repository
 from annexshell.repository.pidlock import PidLock
 from annexshell.store import AlreadyHave
-from tests.conformance.test_store import sent
 from tests.support.async_tests import trio_test
 from tests.support.content import HERE, PEER, make_repository
 from tests.support.memory_store import key_of
+from tests.support.sending import sent
 from tests.support.world import remove_tree
 
 CONTENT = b"some content"
