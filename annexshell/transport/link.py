@@ -47,6 +47,7 @@ class Link:
         self._moved = -math.inf
         self._failure: LinkStalled | None = None
         self._reads, self._writes = Guard(), Guard()
+        self._is_file = stat.S_ISREG(os.fstat(reading).st_mode)
         self._found = {fd: os.get_blocking(fd) for fd in {reading, writing}}
         for fd in self._found:
             os.set_blocking(fd, False)
@@ -82,17 +83,18 @@ class Link:
     async def hung_up(self) -> None:
         """Return when the peer says or closes something. Raises LinkStalled after a stall."""
         self._check()
+        if self._is_file:
+            # It cannot be waited for: what it holds is there already.
+            return
         await trio.lowlevel.wait_readable(self.reading)
 
     async def gone(self) -> None:
         """Return when the peer has closed; what it says meanwhile is left unread."""
         poll = select.poll()
         poll.register(self.reading, select.POLLRDHUP)
-        try:
-            await self.hung_up()
-        except PermissionError:
-            # A file cannot be waited for, and does not leave either.
+        if self._is_file:
             await trio.sleep_forever()
+        await self.hung_up()
         while not any(event & _ENDED for _, event in poll.poll(0)):
             await trio.sleep(_LOOKING)
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import trio
 
 from annexshell.errors import LinkClosed
 from annexshell.transport.child import open_child
@@ -126,3 +128,20 @@ link.close()
     )
     assert (run.returncode, run.stdout) == (0, b"protocol")
     assert sorted(run.stderr.splitlines()) == [b"stray child", b"stray print"]
+
+
+@trio_test
+async def test_a_file_as_input_is_always_ready_and_never_leaves(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "requests"
+    path.write_bytes(b"VERSION 4\n")
+    reading, writing = os.open(path, os.O_RDONLY), os.open(os.devnull, os.O_WRONLY)
+    link = Link(reading, writing, "a file")
+    try:
+        await link.hung_up()
+        with trio.move_on_after(0) as patience:
+            await link.gone()
+        assert patience.cancelled_caught
+    finally:
+        link.close()
