@@ -195,8 +195,8 @@ def test_a_cluster_without_nodes_answers_with_errors() -> None:
         >> REMOVE {K}
         << FAILURE
         >> PUT  {K}
-        << ERROR cluster has no available nodes (c): see whether its nodes are in \
-cluster.log and in the git config of the gateway, with git annex updatecluster
+        << ERROR cluster has no available nodes (c): annexshell-admin cluster status, \
+at the gateway, tells why
         """)
 
 
