@@ -252,20 +252,15 @@ class ClusterMachine(RuleBasedStateMachine):
         if uuid not in self.by_uuid:
             assert uuid in self.step.claimed, "nobody spoke of it"
             return
-        if self.on_a_liars_word(key, uuid, present):
+        if self.on_a_liars_word(key, uuid):
             self.excused.add((uuid, key))
             return
         assert self.has(uuid, key) == present, f"{uuid!r} recorded as {present}"
         self.excused.discard((uuid, key))
 
-    def on_a_liars_word(self, key: Key, uuid: UUID, present: bool) -> bool:
-        """Whether the node lied itself; or another did, of one that was not asked.
-
-        A PUT does not ask those that are listed when it begins.
-        """
-        listed = (key, uuid) in self.step.listed | self.log.places
-        others = present and listed and uuid in self.step.claimed
-        return (uuid, key) in self.step.lied or others
+    def on_a_liars_word(self, key: Key, uuid: UUID) -> bool:
+        """Whether the node lied itself: nobody else is believed about it."""
+        return (uuid, key) in self.step.lied
 
     @invariant()
     def the_log_over_claims_nothing(self) -> None:
@@ -302,7 +297,7 @@ class ClusterMachine(RuleBasedStateMachine):
         for uuid in uuids:
             if uuid not in self.by_uuid:
                 assert uuid in self.step.claimed
-            elif not self.on_a_liars_word(op.key, uuid, present):
+            elif not self.on_a_liars_word(op.key, uuid):
                 assert self.has(uuid, op.key) == present, f"{uuid!r} named"
             if self.step.alone and not self.log.broken:
                 assert ((op.key, uuid) in self.log.places) == present
