@@ -120,7 +120,7 @@ class _Substitutes:
         self._fruitless += 1
         if self._fruitless > _FRUITLESS or not await self._payload.substitute():
             return False
-        log.debug("%s; the rest comes from %s", error, self._payload.source)
+        log.warning("%s; the rest comes from %s", error, self._payload.source)
         return True
 
 
