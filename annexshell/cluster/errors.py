@@ -28,19 +28,19 @@ class NodeGivenUp(PeerFailed):
     text = "{name} was left out: {detail}"
 
 
-class NotKept(PeerFailed):
-    """It need not be the node: a client whose disk is full says the same."""
-
-    text = (
-        "{name} delivered content that the client could not use ({key}): if that happens"
-        " again, run git annex fsck there"
-    )
-
-
 class NoTimeLimit(PeerFailed):
     """Without one a node might remove the last copy, when locks elsewhere have expired."""
 
     text = (
         "{name} cannot remove content only before a given time, and has it ({detail}):"
         " upgrade git-annex there"
+    )
+
+
+class NotKept(PeerFailed):
+    """It need not be the node: a client whose disk is full says the same."""
+
+    text = (
+        "{name} delivered content that the client could not use ({key}): if that happens"
+        " again, run git annex fsck there"
     )
