@@ -48,9 +48,8 @@ class Cluster(Scene):
         """The requests for large content."""
         put = self.put_fresh(self.uuid)
         yield ["PUT, no fsync"], self.unsynced(put)
-        # This leaves the content there for the next one.
         yield ["PUT"], put
-        yield ["GET"], self.session(self.uuid, self.get)
+        yield ["GET"], self.get_present(self.uuid)
 
     def small_rows(self) -> Iterator[Row]:
         """The first request of a session, and many for small content."""

@@ -119,6 +119,14 @@ class Scene:
         for key in self.small_keys:
             assert session.ask(b"REMOVE " + key).startswith(b"SUCCESS")
 
+    def have(self, session: Session) -> None:
+        answer = session.put(self.key, self.content)
+        assert answer.startswith((b"SUCCESS", b"ALREADY-HAVE")), answer
+
+    def get_present(self, uuid: str) -> Once:
+        """GET of content that is there."""
+        return self.prepared(uuid, self.have, self.session(uuid, self.get))
+
     def put_fresh(self, uuid: str) -> Once:
         """PUT where the key is not, every time."""
         return self.prepared(uuid, self.remove, self.session(uuid, self.put))
