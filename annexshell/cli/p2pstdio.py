@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 
 from annexshell.cli.commands import Invocation
@@ -25,6 +26,9 @@ def p2pstdio(invocation: Invocation) -> int:
     if request.asked is None:
         write_all(1, b"AUTH-SUCCESS " + request.repository.uuid + b"\n")
         request = request._replace(greeted=True)
+    # While modules load there is nothing to collect, and looking takes a twentieth of
+    # the start. The session has it back.
+    gc.disable()
     from annexshell.serve.start import serve
 
     return serve(request)

@@ -55,7 +55,11 @@ def boot_clock() -> float:
 
 
 class ClusterLocations(Locations, Protocol):
-    """The gateway's location log, and what it knows of clusters. Everything blocks."""
+    """The gateway's location log, and what it knows of clusters. Everything blocks.
+
+    Reading takes less than a thread would, and nobody else has anything to do meanwhile;
+    writing waits for a lock and for the disk, in a thread.
+    """
 
     def locations(self, key: Key) -> frozenset[UUID]:
         """The repositories said to have the content, and clusters of them."""
@@ -116,19 +120,18 @@ class Context:
     clock: Callable[[], float] = boot_clock
     _slow: dict[str, int] = attrs.field(init=False, factory=dict)
 
-    async def holders(self, key: Key) -> frozenset[UUID]:
+    def holders(self, key: Key) -> frozenset[UUID]:
         """Who has the content, by the log as it is now."""
-        return await trio.to_thread.run_sync(self.locations.locations, key)
+        return self.locations.locations(key)
 
-    async def living(self) -> frozenset[UUID]:
+    def living(self) -> frozenset[UUID]:
         """The nodes of this cluster by cluster.log, without those that are dead."""
-        known = await trio.to_thread.run_sync(self.locations.clusters)
+        known = self.locations.clusters()
         return known.get(self.uuid, frozenset())
 
-    async def described(self) -> frozenset[UUID]:
+    def described(self) -> frozenset[UUID]:
         """The repositories that are known here at all."""
-        known = await trio.to_thread.run_sync(self.locations.descriptions)
-        return frozenset(known)
+        return frozenset(self.locations.descriptions())
 
     async def record(self, key: Key, uuids: Iterable[UUID], present: bool) -> None:
         """Journal what nodes did, in one write; also if the client is leaving.

@@ -78,9 +78,9 @@ class Reader:
         self._doubted: dict[Key, set[Node]] = {}
         self._busy = busy
 
-    async def ordered(self, key: Key) -> list[Node]:
+    def ordered(self, key: Key) -> list[Node]:
         """The nodes to ask for the content, best first. Raises BranchUnreadable."""
-        listed, members = await trio.to_thread.run_sync(self._look_up, key)
+        listed, members = self._look_up(key)
         nodes = choice.holders(self._nodes, listed, members)
         doubted = self._doubted.get(key, ())
         now = trio.current_time()
@@ -100,7 +100,7 @@ class Reader:
         found = False
         causes: list[RequestError] = []
         stale: list[Node] = []
-        for node in await self.ordered(key):
+        for node in self.ordered(key):
             try:
                 with asking(node):
                     found = await node.store.present(key)
@@ -129,7 +129,7 @@ class Reader:
     @asynccontextmanager
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
         """See `Store.get`. Raises NotOnReachableNodes, BranchUnreadable."""
-        nodes = await self.ordered(key)
+        nodes = self.ordered(key)
         delivery = Delivery(self._busy, key, offset, name, nodes)
         payload = await delivery.begin()
         if payload is None:

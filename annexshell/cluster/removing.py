@@ -78,8 +78,8 @@ class _Removal:
         self._parts = [_Part(node) for node in nodes]
 
     async def run(self) -> Outcome:
-        living = await self._context.living()
-        listed = await self._context.holders(self._key)
+        living = self._context.living()
+        listed = self._context.holders(self._key)
         try:
             async with trio.open_nursery() as nursery:
                 for part in self._parts:
@@ -87,7 +87,7 @@ class _Removal:
         finally:
             # Also if the client is leaving: it happened.
             with trio.CancelScope(shield=True):
-                removed = await self._removed(living)
+                removed = self._removed(living)
                 await self._context.record(self._key, removed, False)
         return self._outcome(removed, (listed & living).difference(removed))
 
@@ -139,7 +139,7 @@ class _Removal:
         except AnnexshellError:
             return False
 
-    async def _removed(self, living: frozenset[UUID]) -> tuple[UUID, ...]:
+    def _removed(self, living: frozenset[UUID]) -> tuple[UUID, ...]:
         """Those that do not have it any more, by what may be believed."""
         asked = {part.node.uuid for part in self._parts}
         parts = []
@@ -148,7 +148,7 @@ class _Removal:
             if others and part.node.gateway:
                 others = beliefs.of_a_gateway(others, living, asked)
             elif others:
-                described = await self._context.described()
+                described = self._context.described()
                 others = beliefs.of_a_node(others, described, asked)
             parts.append((*(beliefs.named(part.node) if part.ok else ()), *others))
         return beliefs.merged(parts, {self._context.uuid})

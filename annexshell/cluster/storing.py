@@ -99,8 +99,9 @@ class Upload:
     ) -> Upload | AlreadyHave:
         """Ask the nodes that lack the key, and the others only if all of these fail."""
         context = self._context
-        self._holders = await context.holders(self._key)
-        self._living = await context.living()
+        self._holders = context.holders(self._key)
+        if any(node.gateway for node in nodes):
+            self._living = context.living()
         self._direct = frozenset(n.uuid for n in nodes if not n.gateway)
         wanted = partial(_is_wanted, context, self._key, self._name)
         first = candidates(nodes, self._holders, self._living, wanted)
@@ -146,7 +147,7 @@ class Upload:
     async def _already_there(self) -> AlreadyHave:
         """Raises RemovedMeanwhile, RequestError: it may have been removed since."""
         context, key = self._context, self._key
-        claimed = await self._claimed([seat for seat in self._seats if seat.has])
+        claimed = self._claimed([seat for seat in self._seats if seat.has])
         if self._holders.issuperset(claimed):
             return AlreadyHave(claimed)
         async with turns.storing(context.locks, key, context.patience.upload):
@@ -308,26 +309,24 @@ class Upload:
 
     async def _recorded(self, seats: Collection[Seat]) -> tuple[UUID, ...]:
         """Those that have the key now, by what may be believed, once it is in the log."""
-        claimed = await self._claimed(seats)
+        claimed = self._claimed(seats)
         await self._context.record(self._key, claimed, True)
         return claimed
 
-    async def _claimed(self, seats: Collection[Seat]) -> tuple[UUID, ...]:
+    def _claimed(self, seats: Collection[Seat]) -> tuple[UUID, ...]:
         parts = []
         for seat in seats:
             answer = seat.has or seat.outcome
             others = answer.others if answer else ()
-            parts.append(
-                (*beliefs.named(seat.node), *await self._believed(seat, others))
-            )
+            parts.append((*beliefs.named(seat.node), *self._believed(seat, others)))
         return beliefs.merged(parts, {self._context.uuid})
 
-    async def _believed(self, seat: Seat, others: tuple[UUID, ...]) -> tuple[UUID, ...]:
+    def _believed(self, seat: Seat, others: tuple[UUID, ...]) -> tuple[UUID, ...]:
         if not others:
             return ()
         if seat.node.gateway:
             return beliefs.of_a_gateway(others, self._living)
-        described = await self._context.described()
+        described = self._context.described()
         return beliefs.of_a_node(others, described, self._direct)
 
     def _none_stored(self) -> NoneStored:

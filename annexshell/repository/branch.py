@@ -1,7 +1,7 @@
 """The git-annex branch as this repository knows it now (spec 03 §11.1, §12.1, §12.2).
 
 What is known about a file is what the journal and the branch say together, always: either
-alone may lack lines of the other. Nothing is cached: other processes write both.
+alone may lack lines of the other. Nothing is cached that could be old: other processes write both.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Branch:
         self._clock = clock
         self._timeout = timeout
         self._journal = Journal(repository)
+        self._clusters: tuple[object, dict[UUID, frozenset[UUID]]] | None = None
         self._one_level = self._config.boolean("annex.tune.branchhash1", False)
 
     # -- reading --------------------------------------------------------------------------
@@ -95,7 +96,21 @@ class Branch:
         return proxies.proxied_by(self.read(b"proxy.log")).get(gateway, ())
 
     def clusters(self) -> dict[UUID, frozenset[UUID]]:
-        """Each cluster's nodes that are not dead."""
+        """Each cluster's nodes that are not dead.
+
+        Every request to a cluster asks. So what was read is kept, together with all that
+        it was read from: the commit, and what waited in the journal.
+        """
+        if self.private_uuids:
+            return self._living_nodes()
+        # Journal first, as in `read`.
+        waiting = [self._journal.read(path) for path in (b"cluster.log", b"trust.log")]
+        source = (self._git.tip(_BRANCH), *waiting)
+        if self._clusters is None or self._clusters[0] != source:
+            self._clusters = source, self._living_nodes()
+        return dict(self._clusters[1])
+
+    def _living_nodes(self) -> dict[UUID, frozenset[UUID]]:
         known = clusters.clusters(self.read(b"cluster.log"))
         if not known:
             return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 from collections.abc import Awaitable, Callable
@@ -46,6 +47,9 @@ def serve(request: SessionRequest) -> int:
     served = _store_for(request, clock)
     link = take_stdio()
     uuid = request.asked or request.repository.uuid
+    # What was loaded stays; nobody needs to look through it again and again.
+    gc.freeze()
+    gc.enable()
     try:
         return trio.run(_session, request, served, link, uuid)
     except Exception as error:

@@ -237,7 +237,9 @@ class Fan:
         if skip < 0:
             raise ValueError("a branch begins before its source")
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        widen(writing)
+        if self._source.length > moving.SMALL:
+            # What users may have in wide pipes is limited, and this would be most of it.
+            widen(writing)
         payload = Payload(
             max(self._source.length - skip, 0), reading, source=self._source.source
         )

@@ -435,8 +435,8 @@ async def test_who_delivered_what_the_client_refused_is_asked_last(
     reader = cluster.reader()
     async with reader.get(KEY, 0, b"") as payload:
         await fetch(payload)
-    assert await reader.ordered(KEY) == [nodes[2], nodes[0], nodes[1]]
-    assert await reader.ordered(UNSIZED) == nodes
+    assert reader.ordered(KEY) == [nodes[2], nodes[0], nodes[1]]
+    assert reader.ordered(UNSIZED) == nodes
     for node in nodes[:2]:
         said = f"{node.name} delivered content that the client could not use ({KEY})"
         assert caplog.text.count(said) == 1
@@ -449,7 +449,7 @@ async def test_who_delivered_nothing_is_not_doubted(cluster: Cluster) -> None:
     reader = cluster.reader()
     async with reader.get(KEY, 3, b"") as payload:
         await fetch(payload)
-    assert await reader.ordered(KEY) == [nodes[0], nodes[2], nodes[1]]
+    assert reader.ordered(KEY) == [nodes[0], nodes[2], nodes[1]]
 
 
 @trio_test
@@ -465,7 +465,7 @@ async def test_a_client_that_leaves_early_casts_no_doubt(cluster: Cluster) -> No
     async with reader.get(KEY, 0, b"") as payload:
         await fetch(payload)
         payload.kept = True
-    assert await reader.ordered(KEY) == nodes
+    assert reader.ordered(KEY) == nodes
 
 
 @trio_test
@@ -558,7 +558,7 @@ async def test_another_session_makes_a_node_the_second_choice(
         node.cost = 100.0
     with Busy(str(tmp_path)).transfer(uuid_of(1)):
         for _ in range(8):
-            assert await cluster.reader().ordered(KEY) == nodes
+            assert cluster.reader().ordered(KEY) == nodes
 
 
 # -- nodes behind a connection ----------------------------------------------------------

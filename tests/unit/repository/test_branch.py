@@ -124,6 +124,34 @@ def test_clusters_have_what_their_living_nodes_have(repo: Repo) -> None:
     assert branch.locations(K) == {U1, U2}
 
 
+@pytest.mark.parametrize("private", [False, True])
+def test_clusters_follow_every_change_of_journal_and_branch(
+    repo: Repo, private: bool
+) -> None:
+    repo.git("config", "annex.private", str(private).lower())
+    repo.commit({b"cluster.log": b"1s %b %b\n" % (C1, U1)})
+    branch = _branch(repo)
+    assert bool(branch.private_uuids) is private
+    assert branch.clusters() == branch.clusters() == {C1: {U1}}
+    repo.put_journal(b"cluster.log", b"2s %b %b %b\n" % (C1, U1, U2))
+    assert branch.clusters() == {C1: {U1, U2}}
+    repo.put_journal(b"trust.log", b"%b X timestamp=3s\n" % U1)
+    assert branch.clusters() == {C1: {U2}}
+    repo.commit({b"cluster.log": b"4s %b %b\n" % (C1, U3)})
+    assert branch.clusters() == {C1: {U3}}
+
+
+def test_clusters_are_not_read_again_while_nothing_changes(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every request to a cluster asks."""
+    repo.commit({b"cluster.log": b"1s %b %b\n" % (C1, U1)})
+    branch = _branch(repo)
+    branch.clusters()[C1] = frozenset((U2,))
+    monkeypatch.setattr(branch, "read", None)
+    assert branch.clusters() == {C1: {U1}}
+
+
 def test_trust_set_in_the_git_config_overrides_the_branch(repo: Repo) -> None:
     repo.commit(
         {
