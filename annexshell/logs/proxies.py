@@ -15,6 +15,12 @@ from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID, is_safe_uuid
 
 _LEGAL = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_ELEMENT = re.compile(rb"( *[^ :]*):([^ ]+)(?: |\Z)")
+"""A uuid after a double space starts with a space: it then matches nothing.
+
+Matched at its place: whoever can push can make a line of megabytes, and cutting its
+elements off one by one would copy the rest each time.
+"""
 
 
 class Proxied(NamedTuple):
@@ -60,16 +66,14 @@ def _readable(entry: Entry) -> bool:
 
 
 def _elements(value: bytes) -> tuple[Proxied, ...] | None:
-    found = []
+    """The elements, None if one of them is malformed; in linear time, see `_ELEMENT`."""
     if value.startswith(b" "):
         return None
-    while value:
-        uuid, colon, rest = value.partition(b":")
-        name, _, value = rest.partition(b" ")
-        if not colon or not name or not uuid:
+    found, place = [], 0
+    while place < len(value):
+        element = _ELEMENT.match(value, place)
+        if element is None or not element[1]:
             return None
-        # After a double space the uuid starts with a space: it then matches nothing.
-        if b" " in uuid.lstrip(b" "):
-            return None
-        found.append(Proxied(UUID(uuid), name))
+        found.append(Proxied(UUID(element[1]), element[2]))
+        place = element.end()
     return tuple(found)

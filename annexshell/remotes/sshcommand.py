@@ -6,7 +6,7 @@ import hashlib
 import os
 import shlex
 
-from annexshell.model.ids import UUID
+from annexshell.model.ids import UUID, is_safe_uuid
 from annexshell.remotes.recipes import SshHost
 from annexshell.repository.config import GitConfig
 
@@ -22,11 +22,13 @@ def remote_command(
 ) -> str:
     """What the other side is to run: the words git-annex itself sends.
 
-    Every word is quoted, as git-annex quotes, save the program and the uuid's option.
+    Every word is quoted, as git-annex quotes, save the program and the uuid's option. What
+    is no uuid is quoted too: a login shell may read it, and a branch can have brought it.
     """
     shell = config.remote(name, "shell") or "git-annex-shell"
     words = " ".join(quoted(word) for word in ("p2pstdio", path, os.fsdecode(gateway)))
-    return f"{shell} {words} --uuid {os.fsdecode(uuid)}"
+    last = os.fsdecode(uuid)
+    return f"{shell} {words} --uuid {last if is_safe_uuid(uuid) else quoted(last)}"
 
 
 def quoted(word: str) -> str:

@@ -89,6 +89,11 @@ def test_the_command_is_git_annexs_own() -> None:
     assert command.startswith("/opt/annexshell 'p2pstdio' 'n'")
 
 
+def test_what_is_no_uuid_is_no_part_of_a_command() -> None:
+    command = remote_command(config(), "r", "n", G, UUID(b"x;touch${IFS}y"))
+    assert command == "git-annex-shell 'p2pstdio' 'n' 'G-1' --uuid 'x;touch${IFS}y'"
+
+
 def test_words_that_a_shell_would_act_on_stay_words() -> None:
     assert quoted('$(rm -rf /) `id`; "x"') == "'$(rm -rf /) `id`; \"x\"'"
 
