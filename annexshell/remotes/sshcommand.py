@@ -6,6 +6,7 @@ import hashlib
 import os
 import shlex
 
+from annexshell.errors import PeerUnreachable
 from annexshell.model.ids import UUID, is_safe_uuid
 from annexshell.remotes.recipes import SshHost
 from annexshell.repository.config import GitConfig
@@ -39,10 +40,17 @@ def quoted(word: str) -> str:
 def ssh_command(
     config: GitConfig, name: str, host: SshHost, command: str, socket: str | None
 ) -> list[str]:
-    """The argv of OpenSSH's client; ``socket`` is where a shared connection is."""
+    """The argv of OpenSSH's client; ``socket`` is where a shared connection is.
+
+    Raises PeerUnreachable for options that are no words.
+    """
     caching = ["-S", socket, *CACHING] if socket else []
     port = ["-p", str(host.port)] if host.port is not None else []
-    options = shlex.split(config.remote(name, "ssh-options") or "")
+    try:
+        options = shlex.split(config.remote(name, "ssh-options") or "")
+    except ValueError as error:
+        detail = f"its annex-ssh-options are wrong: {error}"
+        raise PeerUnreachable(name=name, detail=detail) from error
     return ["ssh", host.host, *caching, *options, *port, "-T", command]
 
 

@@ -58,6 +58,10 @@ def test_urls(url: str, recipe: LocalPath | SshHost) -> None:
         "ssh://host:port/n1",
         "ssh://host/a%00b",
         "file:///a%00b",
+        "ssh://[::1/n1",
+        "file://[x/n1",
+        "ssh://me%00@host/n1",
+        "ho\0st:n1",
     ],
 )
 def test_urls_that_are_not_followed(url: str) -> None:
@@ -79,6 +83,12 @@ def test_instead_of_takes_the_longest_prefix() -> None:
         ]
     )
     assert recipe_for(settings, "r") == SshHost("right", "/org/repo")
+
+
+def test_options_that_are_no_words() -> None:
+    """One node's mistake must not end sessions with the others."""
+    with pytest.raises(PeerUnreachable, match="annex-ssh-options"):
+        ssh_command(config(annex_ssh_options="-i 'key"), "r", SshHost("h", "n"), "", "")
 
 
 def test_the_command_is_git_annexs_own() -> None:
