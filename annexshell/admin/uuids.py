@@ -25,6 +25,8 @@ from annexshell.repository.timeouts import node_timeout
 
 _NO_UUID = UUID(b"")
 _ANSWER = b"annex.uuid="
+_LONGEST = 1 << 16
+"""Bytes of an answer: a node must not fill our memory."""
 
 
 def uuids_found(repository: Repository, more: Iterable[str] = ()) -> list[Setting]:
@@ -61,7 +63,12 @@ def _ask(repository: Repository, name: str, host: SshHost) -> UUID:
     try:
         timeout = node_timeout(config)
         done = run_program(
-            argv, cwd=repository.path, capture=True, timeout=timeout, lend=False
+            argv,
+            cwd=repository.path,
+            capture=True,
+            timeout=timeout,
+            most=_LONGEST,
+            lend=False,
         )
     except subprocess.TimeoutExpired:
         return _NO_UUID
