@@ -144,7 +144,22 @@ def find_git_dir(path: str) -> str:
         raise why_no_repository(path)
     if found == path:
         _refuse_planted(path)
+    elif found != inside and not _may_point_to(inside, found):
+        raise NotARepository(path=path)
     return found
+
+
+def _may_point_to(pointer: str, git_dir: str) -> bool:
+    """Whether a ``.git`` that is no directory may say which repository its own is.
+
+    Anybody could have one lead to a repository of ours: relative paths of its config, also
+    those of programs and of remotes, would then be theirs. git looks at its owner as well.
+    """
+    return _owner_of(pointer) in (os.geteuid(), 0, _owner_of(git_dir))
+
+
+def _owner_of(path: str) -> int:
+    return os.lstat(path).st_uid
 
 
 def _refuse_planted(path: str) -> None:
