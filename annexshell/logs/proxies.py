@@ -7,7 +7,7 @@ parts of paths: an entry whose name is not legal is not there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from annexshell.logs.mapped import Entry, Form, parse_map, with_value
@@ -16,11 +16,10 @@ from annexshell.model.ids import UUID, is_safe_uuid
 
 _LEGAL = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
 _ELEMENT = re.compile(rb"( *[^ :]*):([^ ]+)(?: |\Z)")
-"""A uuid after a double space starts with a space: it then matches nothing.
-
-Matched at its place: whoever can push can make a line of megabytes, and cutting its
-elements off one by one would copy the rest each time.
-"""
+"""A uuid after a double space starts with a space: it then matches nothing."""
+_LIST = re.compile(rb"(?! )(?:(?: +[^ :]*|[^ :]+):[^ ]+(?: |\Z))*+")
+"""A line that has elements only. Whoever can push can make one of megabytes: it is read in
+one pass, without cutting the elements off one by one."""
 
 
 class Proxied(NamedTuple):
@@ -39,7 +38,7 @@ def proxied_by(content: bytes) -> dict[UUID, tuple[Proxied, ...]]:
     """Each gateway's newest list, sorted by uuid, without entries of illegal names."""
     return {
         UUID(field): tuple(
-            sorted(p for p in _elements(entry.value) or () if is_legal_name(p.name))
+            sorted(p for p in _elements(entry.value) if is_legal_name(p.name))
         )
         for field, entry in parse_map(content, Form.NEW, _readable).items()
     }
@@ -62,18 +61,9 @@ def with_proxied(
 
 def _readable(entry: Entry) -> bool:
     # A malformed element voids its whole line, so an older line of the gateway counts.
-    return _elements(entry.value) is not None
+    return _LIST.fullmatch(entry.value) is not None
 
 
-def _elements(value: bytes) -> tuple[Proxied, ...] | None:
-    """The elements, None if one of them is malformed; in linear time, see `_ELEMENT`."""
-    if value.startswith(b" "):
-        return None
-    found, place = [], 0
-    while place < len(value):
-        element = _ELEMENT.match(value, place)
-        if element is None or not element[1]:
-            return None
-        found.append(Proxied(UUID(element[1]), element[2]))
-        place = element.end()
-    return tuple(found)
+def _elements(value: bytes) -> Iterator[Proxied]:
+    for element in _ELEMENT.finditer(value):
+        yield Proxied(UUID(element[1]), element[2])
