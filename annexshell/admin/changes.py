@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from tempfile import TemporaryDirectory
 
 import attrs
 
@@ -176,26 +177,24 @@ def apply(gateway: Gateway, changes: Changes) -> None:
 def write_settings(repository: Repository, settings: Sequence[Setting]) -> None:
     """Set all of them in one atomic step; whoever calls holds `identity_lock`.
 
-    git itself edits a copy, so that the file looks as if git had changed it. Raises
-    RepositoryBusy, AccessFailed and OSError.
+    git itself edits a copy, so that the file looks as if git had changed it. It is in a
+    directory of its own: in the repository somebody it is shared with could put a link to a
+    file of ours in its place. Raises RepositoryBusy, AccessFailed and OSError.
     """
-    copy = os.path.join(repository.annex_dir, "annexshell-config")
 
     def rewrite(before: bytes) -> bytes:
-        fd = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(before)
-        for one in settings:
-            words = ("--file", copy, "--replace-all", one.name, one.value)
-            git_output(repository.git_dir, "config", *words)
-        with open(copy, "rb") as edited:
-            return edited.read()
+        with TemporaryDirectory(prefix="annexshell-") as place:
+            copy = os.path.join(place, "config")
+            with open(copy, "wb") as file:
+                file.write(before)
+            for one in settings:
+                words = ("--file", copy, "--replace-all", one.name, one.value)
+                git_output(repository.git_dir, "config", *words)
+            with open(copy, "rb") as edited:
+                return edited.read()
 
     path = os.path.join(repository.common_dir, "config")
     try:
         rewrite_config(path, rewrite)
     except GitFailed as error:
         raise AccessFailed(where=path, detail=error) from error
-    finally:
-        if os.path.lexists(copy):
-            os.unlink(copy)

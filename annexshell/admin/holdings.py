@@ -21,7 +21,7 @@ from annexshell.logs.location import holders, is_location_path
 from annexshell.model.ids import UUID
 from annexshell.model.key import from_file_name
 from annexshell.repository.gitprocess import inert_environment, inert_git
-from annexshell.repository.journal import branch_path
+from annexshell.repository.journal import MAX_LOG, branch_path
 from annexshell.repository.settling import open_git
 
 _BRANCH = "refs/heads/git-annex"
@@ -119,8 +119,13 @@ def _contents(git_dir: str, entries: Iterator[_Entry]) -> Iterator[tuple[bytes, 
                 if len(words) != 3 or words[1] != b"blob":
                     detail = f"object {entry.blob.decode()} is missing"
                     raise BranchUnreadable(where=git_dir, detail=detail)
-                content = out.read(int(words[2]) + 1)
-                if len(content) != int(words[2]) + 1:
+                size = int(words[2])
+                if size > MAX_LOG:
+                    # As `Branch.read`: whoever may push could have all memory filled.
+                    about = f"{printable(entry.path)} has {size} bytes, over {MAX_LOG}"
+                    raise BranchUnreadable(where=git_dir, detail=about)
+                content = out.read(size + 1)
+                if len(content) != size + 1:
                     raise _failed(git_dir, "cat-file")
                 yield entry.path, content[:-1]
 

@@ -45,6 +45,8 @@ from annexshell.model.ids import UUID, is_cluster_uuid
 from annexshell.repository.config import as_boolean
 
 _SHOWN = 5
+_DIGITS = 18
+"""Of a number of copies; what is longer Python may refuse to read or to print."""
 _NUMBER = re.compile(rb"[ (]*(-?(?:0[xX][0-9a-fA-F]+|\d+))")
 
 
@@ -224,6 +226,8 @@ def numcopies(gateway: Gateway) -> int:
 
 
 def _integer(text: bytes) -> int:
+    if len(text) > _DIGITS:
+        return 0 if text.startswith(b"-") else 10**_DIGITS
     return int(text, 16 if b"x" in text.lower() else 10)
 
 

@@ -30,13 +30,13 @@ def update_proxy(
         for node in (nodes or {}).get(cluster, known.living(cluster))
     }
     reached = living - known.dead - {remote.uuid for remote in remotes}
-    remotes += [
-        c.remote for c in found if c.remote.proxied_by and c.remote.uuid in reached
-    ]
+    behind = [c for c in found if c.remote.proxied_by and c.remote.uuid in reached]
+    more, unusable = usable(behind, PROXY)
+    remotes += more
     wanted = {Proxied(remote.uuid, os.fsencode(remote.name)) for remote in remotes}
     wanted |= {Proxied(uuid, os.fsencode(name)) for name, uuid in clusters.items()}
     entries = frozenset(e for e in wanted if e.uuid not in known.private)
-    return Changes(proxy=_compared(known, entries), warnings=warnings)
+    return Changes(proxy=_compared(known, entries), warnings=(*warnings, *unusable))
 
 
 def _compared(known: Snapshot, entries: frozenset[Proxied]) -> ProxyChange:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from annexshell.admin.changes import Setting
 from annexshell.admin.remotes import is_published
 from annexshell.errors import AnnexshellError
-from annexshell.model.ids import UUID, is_safe_uuid
+from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
 from annexshell.proxy.instantiated import Remote
 from annexshell.remotes.recipes import LocalPath, SshHost, recipe_for
 from annexshell.remotes.sshcommand import quoted, ssh_command
@@ -25,12 +25,15 @@ from annexshell.repository.timeouts import node_timeout
 
 _NO_UUID = UUID(b"")
 _ANSWER = b"annex.uuid="
+_LONGEST = 1 << 16
+"""Bytes of an answer: a node must not fill our memory."""
 
 
 def uuids_found(repository: Repository, more: Iterable[str] = ()) -> list[Setting]:
     """The uuids of remotes that are to be published, or are in ``more``, if not yet set.
 
-    What cannot be reached now is left out; it is then told of as without a known uuid.
+    What cannot be reached now, or says it is a cluster, is left out; it is then told of as
+    without a known uuid.
     """
     config, also = repository.config, set(more)
     return [
@@ -40,6 +43,7 @@ def uuids_found(repository: Repository, more: Iterable[str] = ()) -> list[Settin
         and not config.boolean(f"remote.{name}.annex-ignore", False)
         and (name in also or is_published(config, Remote(name, _NO_UUID, name)))
         and is_safe_uuid(uuid := _uuid_of(repository, name))
+        and not is_cluster_uuid(uuid)
     ]
 
 
@@ -61,7 +65,12 @@ def _ask(repository: Repository, name: str, host: SshHost) -> UUID:
     try:
         timeout = node_timeout(config)
         done = run_program(
-            argv, cwd=repository.path, capture=True, timeout=timeout, lend=False
+            argv,
+            cwd=repository.path,
+            capture=True,
+            timeout=timeout,
+            most=_LONGEST,
+            lend=False,
         )
     except subprocess.TimeoutExpired:
         return _NO_UUID

@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from annexshell.errors import AnnexshellError
+from annexshell.errors import AnnexshellError, printable
 
 _WRONG_USAGE = 2
 _INTERRUPTED = 130
@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from annexshell.repository.remedies import explained
 
         where = error.filename or "the system"
-        return fail(f"cannot be read or written ({where}): {explained(error)}")
+        told = f"cannot be read or written ({where}): {explained(error)}"
+        return fail(printable(told))
     except KeyboardInterrupt:
         return _INTERRUPTED
 

@@ -73,7 +73,8 @@ def with_gateway(
 ) -> Callable[P, R]:
     """Open the repository that -C names, here or before the command, as ``gateway``.
 
-    The environment is first rid of what would turn git to another repository.
+    The environment is first rid of what would turn git to another repository, and what
+    nodes say on stderr of control characters.
     """
 
     @click.option("-C", "directory", metavar="DIR", help="The repository.")
@@ -81,12 +82,14 @@ def with_gateway(
     def command(*args: P.args, **options: P.kwargs) -> R:
         from annexshell.admin.gateway import open_gateway
         from annexshell.cli.environment import take_surroundings
+        from annexshell.cli.harmless import harmless_stderr
 
         given = options.pop("directory", None)
         directory = given or click.get_current_context().find_root().obj or "."
         clock = take_surroundings(os.environ).clock
-        gateway = open_gateway(str(directory), clock)
-        return function(gateway, *args, **options)
+        with harmless_stderr():
+            gateway = open_gateway(str(directory), clock)
+            return function(gateway, *args, **options)
 
     return command
 

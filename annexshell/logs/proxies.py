@@ -7,7 +7,7 @@ parts of paths: an entry whose name is not legal is not there.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from annexshell.logs.mapped import Entry, Form, parse_map, with_value
@@ -15,6 +15,11 @@ from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID, is_safe_uuid
 
 _LEGAL = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*\Z")
+_ELEMENT = re.compile(rb"( *[^ :]*):([^ ]+)(?: |\Z)")
+"""A uuid after a double space starts with a space: it then matches nothing."""
+_LIST = re.compile(rb"(?! )(?:(?: +[^ :]*|[^ :]+):[^ ]+(?: |\Z))*+")
+"""A line that has elements only. Whoever can push can make one of megabytes: it is read in
+one pass, without cutting the elements off one by one."""
 
 
 class Proxied(NamedTuple):
@@ -33,7 +38,7 @@ def proxied_by(content: bytes) -> dict[UUID, tuple[Proxied, ...]]:
     """Each gateway's newest list, sorted by uuid, without entries of illegal names."""
     return {
         UUID(field): tuple(
-            sorted(p for p in _elements(entry.value) or () if is_legal_name(p.name))
+            sorted(p for p in _elements(entry.value) if is_legal_name(p.name))
         )
         for field, entry in parse_map(content, Form.NEW, _readable).items()
     }
@@ -56,20 +61,9 @@ def with_proxied(
 
 def _readable(entry: Entry) -> bool:
     # A malformed element voids its whole line, so an older line of the gateway counts.
-    return _elements(entry.value) is not None
+    return _LIST.fullmatch(entry.value) is not None
 
 
-def _elements(value: bytes) -> tuple[Proxied, ...] | None:
-    found = []
-    if value.startswith(b" "):
-        return None
-    while value:
-        uuid, colon, rest = value.partition(b":")
-        name, _, value = rest.partition(b" ")
-        if not colon or not name or not uuid:
-            return None
-        # After a double space the uuid starts with a space: it then matches nothing.
-        if b" " in uuid.lstrip(b" "):
-            return None
-        found.append(Proxied(UUID(uuid), name))
-    return tuple(found)
+def _elements(value: bytes) -> Iterator[Proxied]:
+    for element in _ELEMENT.finditer(value):
+        yield Proxied(UUID(element[1]), element[2])

@@ -21,6 +21,7 @@ log = logging.getLogger("annexshell.proxy")
 LOCAL = 100.0
 NETWORK = 200.0
 _BEHIND = 0.1
+_LONGEST = 1 << 16
 PATIENCE = 10.0
 """Seconds that a command may take."""
 
@@ -108,6 +109,7 @@ def _asked(command: str, cwd: str, patience: float) -> str | None:
             cwd=cwd,
             capture=True,
             timeout=patience,
+            most=_LONGEST,
             lend=False,
         )
     except TimeoutExpired:

@@ -15,7 +15,7 @@ import attrs
 
 from annexshell.errors import PeerUnreachable
 from annexshell.logs.proxies import Proxied
-from annexshell.model.ids import UUID, is_cluster_uuid
+from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
 from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.config import GitConfig
 
@@ -72,7 +72,7 @@ def instantiated(
     config: GitConfig, lines: Lines, clusters: Clusters
 ) -> Iterator[Remote]:
     """The remotes that are reached through a gateway that is a remote (spec 01 §11.2)."""
-    taken, listed = set(config.remotes()), _listed(lines)
+    taken, hops = set(config.remotes()), _Hops(lines)
     for gateway in configured(config):
         entries = lines.get(gateway.uuid, ())
         if not entries or not _is_over_network(config, gateway.name):
@@ -80,11 +80,12 @@ def instantiated(
         nodes = _nodes_offered(entries, clusters)
         for uuid, word in entries:
             name = f"{gateway.name}-{os.fsdecode(word)}"
-            if name not in taken:
+            # Of a branch that clients push to: it would go into a command at the gateway.
+            if is_safe_uuid(uuid) and name not in taken:
                 taken.add(name)
-                hops = 1 + _hops((gateway.uuid, word), listed[uuid])
+                count = 1 + hops.of(gateway.uuid, uuid, word)
                 behind = uuid in nodes
-                yield Remote(name, uuid, gateway.name, gateway.uuid, behind, hops)
+                yield Remote(name, uuid, gateway.name, gateway.uuid, behind, count)
 
 
 def _is_over_network(config: GitConfig, name: str) -> bool:
@@ -100,24 +101,33 @@ def _nodes_offered(entries: Sequence[Proxied], clusters: Clusters) -> frozenset[
     return frozenset().union(*offered)
 
 
-def _listed(lines: Lines) -> dict[UUID, list[_Entry]]:
-    found: dict[UUID, list[_Entry]] = {}
-    for gateway, entries in lines.items():
-        for uuid, name in entries:
-            found.setdefault(uuid, []).append((gateway, name))
-    return found
-
-
-def _hops(entry: _Entry, listed: Sequence[_Entry]) -> int:
-    """How many connections a gateway needs to reach what it lists; ``listed`` are all who
-    list the same.
+class _Hops:
+    """How many connections a gateway needs to reach what it lists.
 
     What it reaches through a gateway of its own is listed as ``GATEWAY-NAME``, with the
     name that the other gateway uses.
     """
-    if len(listed) > _MOST_LISTED:
-        return 1
+
+    def __init__(self, lines: Lines) -> None:
+        self._listed: dict[UUID, list[_Entry]] = {}
+        self._known: dict[UUID, dict[_Entry, int]] = {}
+        for gateway, entries in lines.items():
+            for uuid, name in entries:
+                self._listed.setdefault(uuid, []).append((gateway, name))
+
+    def of(self, gateway: UUID, uuid: UUID, name: bytes) -> int:
+        """For what the gateway lists as ``uuid:name``; 1 where that is not looked for."""
+        if uuid not in self._known:
+            # Once for all: a branch can list a repository under any number of names.
+            self._known[uuid] = _counted(self._listed[uuid])
+        return self._known[uuid].get((gateway, name), 1)
+
+
+def _counted(listed: Sequence[_Entry]) -> dict[_Entry, int]:
+    """The connections for each of ``listed``, all of them entries of one repository."""
     hops: dict[_Entry, int] = {}
+    if len(listed) > _MOST_LISTED:
+        return hops
     # Those that an entry can lead to have shorter names.
     for gateway, name in sorted(listed, key=lambda e: len(e[1])):
         further = [
@@ -126,4 +136,4 @@ def _hops(entry: _Entry, listed: Sequence[_Entry]) -> int:
             if other != gateway and end != name and name.endswith(b"-" + end)
         ]
         hops[gateway, name] = 1 + min(further, default=0)
-    return hops[entry]
+    return hops

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 import attrs
 
 from annexshell.errors import printable
-from annexshell.model.ids import UUID, is_safe_uuid
+from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
 from annexshell.proxy.instantiated import Remote, remotes_of
 from annexshell.proxy.routes import (
     Published,
@@ -111,6 +111,9 @@ class Cluster:
         return self.published.clusters.get(self.uuid, frozenset())
 
     def _is_node(self, remote: Remote, names: str) -> bool:
+        if is_cluster_uuid(remote.uuid):
+            # The log cannot say that it has something: nobody would find that again.
+            return False
         own = clusters_of_node(self.config, names)
         return remote.uuid in self._living and self.uuid in own
 

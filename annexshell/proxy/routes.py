@@ -93,6 +93,10 @@ def _is_allowed(config: GitConfig, remote: Remote, remotes: Iterable[Remote]) ->
         return True
     if clusters_of_node(config, remote.setting(config, "cluster-node") or ""):
         return True
+    if remote.uuid == remote.proxied_by:
+        # What a gateway proxies to its own config allows. Itself it serves to whoever may
+        # log in, as we do; that it is listed there is only the branch's word.
+        return False
     return any(
         r.uuid == remote.proxied_by
         for r in remotes

@@ -41,8 +41,11 @@ def recipe_for(config: GitConfig, name: str) -> LocalPath | SshHost:
     if url is None:
         detail = "it has no url; special remotes cannot be used through a gateway yet"
         raise PeerUnreachable(name=name, detail=detail)
-    recipe = _parse(name, instead_of(config, url))
-    if "\0" in recipe.path:
+    try:
+        recipe = _parse(name, instead_of(config, url))
+    except ValueError as error:
+        raise PeerUnreachable(name=name, detail=f"its url is wrong: {error}") from error
+    if "\0" in recipe.path or (isinstance(recipe, SshHost) and "\0" in recipe.host):
         raise PeerUnreachable(name=name, detail="its url holds a NUL")
     return recipe
 

@@ -6,7 +6,8 @@ import hashlib
 import os
 import shlex
 
-from annexshell.model.ids import UUID
+from annexshell.errors import PeerUnreachable
+from annexshell.model.ids import UUID, is_safe_uuid
 from annexshell.remotes.recipes import SshHost
 from annexshell.repository.config import GitConfig
 
@@ -22,11 +23,13 @@ def remote_command(
 ) -> str:
     """What the other side is to run: the words git-annex itself sends.
 
-    Every word is quoted, as git-annex quotes, save the program and the uuid's option.
+    Every word is quoted, as git-annex quotes, save the program and the uuid's option. What
+    is no uuid is quoted too: a login shell may read it, and a branch can have brought it.
     """
     shell = config.remote(name, "shell") or "git-annex-shell"
     words = " ".join(quoted(word) for word in ("p2pstdio", path, os.fsdecode(gateway)))
-    return f"{shell} {words} --uuid {os.fsdecode(uuid)}"
+    last = os.fsdecode(uuid)
+    return f"{shell} {words} --uuid {last if is_safe_uuid(uuid) else quoted(last)}"
 
 
 def quoted(word: str) -> str:
@@ -37,10 +40,17 @@ def quoted(word: str) -> str:
 def ssh_command(
     config: GitConfig, name: str, host: SshHost, command: str, socket: str | None
 ) -> list[str]:
-    """The argv of OpenSSH's client; ``socket`` is where a shared connection is."""
+    """The argv of OpenSSH's client; ``socket`` is where a shared connection is.
+
+    Raises PeerUnreachable for options that are no words.
+    """
     caching = ["-S", socket, *CACHING] if socket else []
     port = ["-p", str(host.port)] if host.port is not None else []
-    options = shlex.split(config.remote(name, "ssh-options") or "")
+    try:
+        options = shlex.split(config.remote(name, "ssh-options") or "")
+    except ValueError as error:
+        detail = f"its annex-ssh-options are wrong: {error}"
+        raise PeerUnreachable(name=name, detail=detail) from error
     return ["ssh", host.host, *caching, *options, *port, "-T", command]
 
 

@@ -112,6 +112,8 @@ def open_repository(path: str) -> Repository:
     ConfigUnreadable and GitMissing.
     """
     git_dir = find_git_dir(path)
+    if not _may_stand_for(path, git_dir):
+        raise NotARepository(path=path)
     config = _config_of(path, git_dir)
     common = common_dir_of(git_dir)
     if common != git_dir:
@@ -145,6 +147,26 @@ def find_git_dir(path: str) -> str:
     if found == path:
         _refuse_planted(path)
     return found
+
+
+def _may_stand_for(path: str, git_dir: str) -> bool:
+    """Whether the ``.git`` of ``path``, if it is none itself, may lead to ``git_dir``.
+
+    Anybody could have one lead to a repository of ours: relative paths of its config, also
+    those of programs and of remotes, would then be theirs. git looks at its owner as well.
+    """
+    pointer = os.path.join(path, ".git")
+    if git_dir in (path, pointer):
+        return True
+    if _owner_of(pointer) in (os.geteuid(), 0, _owner_of(git_dir)):
+        return True
+    from annexshell.repository.ownership import is_called_safe
+
+    return is_called_safe(path)
+
+
+def _owner_of(path: str) -> int:
+    return os.lstat(path).st_uid
 
 
 def _refuse_planted(path: str) -> None:

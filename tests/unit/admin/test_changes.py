@@ -70,6 +70,18 @@ def test_all_settings_or_none(gateway: Gateway) -> None:
     assert [n for n in left if "config" in n] == ["config"]
 
 
+@pytest.mark.parametrize("name", ["annexshell-config", "config"])
+def test_links_in_a_shared_repository_lead_nowhere(
+    gateway: Gateway, tmp_path: Path, name: str
+) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("secret")
+    Path(gateway.repository.annex_dir, name).symlink_to(mine)
+    write_settings(gateway.repository, [CLUSTER])
+    assert mine.read_text() == "secret"
+    assert gateway.reread().config.get(CLUSTER.name) == CLUSTER.value
+
+
 def test_git_holding_its_lock(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

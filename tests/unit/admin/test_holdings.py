@@ -57,6 +57,15 @@ def test_what_waits_in_the_journal_counts_with_the_branch(estate: Estate) -> Non
     assert found(estate) == {K.file_name: {N2}, b"WORM-s1--new": {N3}}
 
 
+def test_a_log_of_any_size_is_not_read_into_memory(
+    estate: Estate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    estate.record({K_LOG: b"1000s 1 %b\n" % N1})
+    monkeypatch.setattr("annexshell.admin.holdings.MAX_LOG", 10)
+    with pytest.raises(BranchUnreadable, match=r"\.log has 45 bytes, over 10"):
+        found(estate)
+
+
 def test_a_private_repository_is_only_in_the_private_journal(estate: Estate) -> None:
     estate.repo.git("config", "annex.private", "true")
     private = estate.repo.annex_dir / "journal-private"

@@ -119,6 +119,14 @@ def test_nodes_behind_another_gateway() -> None:
     assert published(update_proxy(found)) == ["B-n1", "B-n2", "pool"]
 
 
+@pytest.mark.parametrize("name", ["B/x", ".B"])
+def test_names_through_a_gateway_must_be_legal_too(name: str) -> None:
+    found = known(POOL_HERE, *behind(name), lines=LINES, recorded=NODES)
+    changes = update_proxy(found)
+    assert published(changes) == ["pool"]
+    assert warned(changes) == ["IllegalName", "IllegalName"]
+
+
 def test_a_node_of_our_own_is_not_published_twice() -> None:
     settings = [*node("mine", N1, "cluster-node=pool"), *behind()]
     found = known(POOL_HERE, *settings, lines=LINES, recorded=NODES)

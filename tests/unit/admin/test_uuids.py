@@ -58,6 +58,7 @@ def test_one_that_is_asked_for_by_name(here: Path) -> None:
         (f"echo annex.uuid={N1.decode()}; echo core.gcrypt-id=", N1.decode()),
         (f"echo motd; echo annex.uuid={N1.decode()}", N1.decode()),
         ("echo annex.uuid=", None),
+        ("echo annex.uuid=acf788bc-41dd-8c24-b6ef-c199bfe447e6", None),
         ("echo 'annex.uuid=a b'", None),
         ("echo no; exit 255", None),
     ],

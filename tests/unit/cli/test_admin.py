@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from annexshell.cli import admin_cluster, admin_common
 from annexshell.cli.admin import main
 from annexshell.errors import PeerUnreachable
 from tests.support.shell import make_annex
+
+PROBE = ("admin_cluster", "probe", "tried by tests")
 
 
 @pytest.fixture
@@ -34,8 +37,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         else:
             admin_common.say("caf\u00e9")
 
-    entry = ("admin_cluster", "probe", "tried by tests")
-    monkeypatch.setattr(admin_cluster.cluster, "_lazy", {"probe": entry})
+    monkeypatch.setattr(admin_cluster.cluster, "_lazy", {"probe": PROBE})
     monkeypatch.setattr(admin_cluster, "probe", command, raising=False)
     return seen
 
@@ -54,6 +56,21 @@ def test_the_repository_is_chosen_before_or_after_the_command(
     monkeypatch.chdir(annex / "refs")
     assert main(["cluster", "probe"]) == 0
     assert len(probe) == 3
+
+
+def test_files_are_named_without_control_characters(
+    annex: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Clients choose the names of keys, and files are named after those."""
+
+    @click.command()
+    def command() -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "/annex/a\x1b[2J\nb")
+
+    monkeypatch.setattr(admin_cluster.cluster, "_lazy", {"probe": PROBE})
+    monkeypatch.setattr(admin_cluster, "probe", command, raising=False)
+    assert main(["cluster", "probe"]) == 1
+    assert "(/annex/a\\x1b[2J\\nb): Permission denied" in capfd.readouterr().err
 
 
 def test_what_is_said_is_utf8_and_json_is_ascii(

@@ -38,7 +38,7 @@ def test_lists_and_names_that_are_not_legal(
 
 
 @pytest.mark.parametrize(
-    "value", [b" u1:a", b"u1", b"u1:", b"u1:a u2", b"u1:a u2 u3:b"]
+    "value", [b" u1:a", b"u1", b"u1:", b":a", b"u1:a  ", b"u1:a u2", b"u1:a u2 u3:b"]
 )
 def test_a_malformed_element_voids_its_line_alone(value: bytes) -> None:
     assert _one(value) == [(b"u0", b"old")]
@@ -60,3 +60,10 @@ def test_a_new_list_is_sorted_and_takes_the_place_of_the_old_one() -> None:
 def test_what_a_line_cannot_hold_is_not_written(uuid: bytes, name: bytes) -> None:
     with pytest.raises(ValueError, match="cannot hold"):
         with_proxied(b"", G, [Proxied(UUID(uuid), name)], NOW)
+
+
+def test_a_line_of_megabytes_is_read_in_one_pass() -> None:
+    """Cutting its elements off one by one takes minutes, and anybody may push one."""
+    count = 200_000
+    value = b" ".join(b"%08d-0000:n%d" % (i, i) for i in range(count))
+    assert len(_one(value)) == count

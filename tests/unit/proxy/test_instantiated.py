@@ -53,6 +53,23 @@ def test_any_setting_of_that_name_is_in_the_way() -> None:
     assert names == {"B-n3", "B-mine"}
 
 
+@pytest.mark.parametrize("uuid", [b"x;id", b"$(id)", b"a'b", b"a\xffb", b" x"])
+def test_what_is_no_uuid_is_no_remote(uuid: bytes) -> None:
+    """A client can push it, and it would be a word of a command at the gateway."""
+    lines = {B: (Proxied(UUID(uuid), b"n1"), Proxied(X, b"n2"))}
+    found = instantiated(GitConfig([URL, HAS_UUID]), lines, {})
+    assert [remote.uuid for remote in found] == [X]
+
+
+def test_one_repository_under_many_names() -> None:
+    """The way to each is looked for once, however many names of it were pushed."""
+    listed = [(UUID(b"u%d" % (i // 60)), b"n%d" % i) for i in range(60_000)]
+    lines = {B: tuple(Proxied(*entry) for entry in listed)}
+    found = list(instantiated(GitConfig([URL, HAS_UUID]), lines, {}))
+    assert len(found) == len(listed)
+    assert {remote.hops for remote in found} == {2}
+
+
 def test_ignoring_a_gateway_does_not_matter() -> None:
     assert len(made(URL, HAS_UUID, ("remote.B.annex-ignore", "true"))) == 3
 

@@ -105,6 +105,13 @@ def test_ignored_and_readonly_remotes_are_nodes_all_the_same() -> None:
     assert names(cluster(*PATH, *more)) == ["n1"]
 
 
+@pytest.mark.parametrize("uuid", [C, OTHER])
+def test_a_cluster_is_never_a_node(uuid: UUID) -> None:
+    """No log could tell what it stored: the client would drop the only copy."""
+    settings = remote("odd", "host:odd", uuid, cluster_node="mine")
+    assert names(cluster(*settings, *PATH, log={C: frozenset({N1, uuid})})) == ["n1"]
+
+
 def test_the_gateway_itself_may_be_a_node() -> None:
     settings = remote("self", "/srv/a", A, cluster_node="mine")
     assert names(cluster(*settings, log={C: frozenset({A})})) == ["self"]

@@ -157,6 +157,15 @@ def test_any_other_gateway_offers_nothing_to_our_clients(value: str) -> None:
         routed(BEHIND, *GATEWAY, ("remote.B.annex-cluster-gateway", value))
 
 
+def test_a_gateway_itself_is_not_what_it_offers() -> None:
+    """Its config has no say about its own repository, and the branch is anybody's."""
+    both = published((B, b"B-x"), other=((B, b"x"),), descriptions={B: b"the gateway"})
+    with pytest.raises(NotConfiguredToProxy):
+        routed(both, *GATEWAY, OFFERS, asked=B)
+    chained = ("remote.B.annex-proxy", "true")
+    assert routed(both, *GATEWAY, OFFERS, chained, asked=B) == "B-x"
+
+
 def test_the_shortest_way_among_equals() -> None:
     """Through B it takes one connection more, as the name there tells."""
     c = UUID(b"cccccccc-0000-4000-8000-000000000000")

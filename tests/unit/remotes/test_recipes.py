@@ -58,6 +58,10 @@ def test_urls(url: str, recipe: LocalPath | SshHost) -> None:
         "ssh://host:port/n1",
         "ssh://host/a%00b",
         "file:///a%00b",
+        "ssh://[::1/n1",
+        "file://[x/n1",
+        "ssh://me%00@host/n1",
+        "ho\0st:n1",
     ],
 )
 def test_urls_that_are_not_followed(url: str) -> None:
@@ -81,12 +85,23 @@ def test_instead_of_takes_the_longest_prefix() -> None:
     assert recipe_for(settings, "r") == SshHost("right", "/org/repo")
 
 
+def test_options_that_are_no_words() -> None:
+    """One node's mistake must not end sessions with the others."""
+    with pytest.raises(PeerUnreachable, match="annex-ssh-options"):
+        ssh_command(config(annex_ssh_options="-i 'key"), "r", SshHost("h", "n"), "", "")
+
+
 def test_the_command_is_git_annexs_own() -> None:
     command = remote_command(config(), "r", "/srv/it's", G, X)
     expected = "git-annex-shell 'p2pstdio' '/srv/it'\"'\"'s' 'G-1' --uuid X-2"
     assert command == expected
     command = remote_command(config(annex_shell="/opt/annexshell"), "r", "n", G, X)
     assert command.startswith("/opt/annexshell 'p2pstdio' 'n'")
+
+
+def test_what_is_no_uuid_is_no_part_of_a_command() -> None:
+    command = remote_command(config(), "r", "n", G, UUID(b"x;touch${IFS}y"))
+    assert command == "git-annex-shell 'p2pstdio' 'n' 'G-1' --uuid 'x;touch${IFS}y'"
 
 
 def test_words_that_a_shell_would_act_on_stay_words() -> None:

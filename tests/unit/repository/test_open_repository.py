@@ -13,6 +13,7 @@ from annexshell.errors import (
     NoSuchRepository,
     NotARepository,
 )
+from annexshell.repository import open as opening
 from annexshell.repository.open import (
     Repository,
     expand,
@@ -171,6 +172,28 @@ def test_a_separate_git_directory(top: Path) -> None:
     repository = found(top / "store")
     assert repository.work_tree is None and not repository.bare
     assert AnnexPaths.of(repository).schemes == ("mixed", "lower")
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_whoever_points_to_a_repository_could_write_to_it(
+    top: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    """Else relative paths of its config, also of programs, would begin at a stranger's."""
+    make_annex(top / "r", bare=False)
+    (top / "elsewhere").mkdir()
+    pointer = top / "elsewhere" / ".git"
+    if linked:
+        pointer.symlink_to(top / "r/.git")
+    else:
+        pointer.write_text(f"gitdir: {top}/r/.git\n")
+    assert found(top / "elsewhere").git_dir == str(top / "r/.git")
+    us, stranger = os.geteuid(), os.geteuid() + 12345
+    owners = {str(pointer): stranger, str(top / "r/.git"): us}
+    monkeypatch.setattr(opening, "_owner_of", lambda path: owners[path])
+    with pytest.raises(NotARepository):
+        found(top / "elsewhere")
+    owners[str(top / "r/.git")] = stranger
+    assert found(top / "elsewhere").git_dir == str(top / "r/.git")
 
 
 def test_core_worktree_leads_to_the_work_tree(top: Path) -> None:
