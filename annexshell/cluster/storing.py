@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import asynccontextmanager, closing
 from functools import partial
 
+import attrs
 import trio
 
 from annexshell.cluster import beliefs
@@ -25,6 +26,7 @@ from annexshell.cluster.node import Node
 from annexshell.cluster.seats import Bell, Seat
 from annexshell.errors import (
     PayloadShort,
+    PeerFailed,
     RemovedMeanwhile,
     RequestError,
     StorageFailed,
@@ -40,6 +42,7 @@ from annexshell.transport.fanout import Branch, Fan
 
 _LEAVING = 5.0
 """Seconds for nodes to hear that nothing more comes, before they are cut off."""
+_NOWHERE = "it says that it has the content, but not on which node"
 _TELLING = 5.0
 """Seconds between signs of life for other uploaders of the key."""
 
@@ -128,6 +131,18 @@ class Upload:
         for seat in seats:
             if not seat.settled:
                 seat.give_up(late)
+            elif seat.has and not self._vouches(seat.node, seat.has.others):
+                seat.has, told = None, PeerFailed(name=seat.node.name, detail=_NOWHERE)
+                seat.failure = failed(seat.node, told)
+
+    def _vouches(self, node: Node, others: Collection[UUID]) -> bool:
+        """Whether a node that has the content can be the one copy there is.
+
+        git-annex's gateway has everything where it has no nodes (spec 01 §8.4), and any
+        may reach nothing but the repository that the content comes from.
+        """
+        context = self._context
+        return not node.gateway or bool({*others} - {context.uuid, context.sender})
 
     async def _bounded(
         self, limit: float, done: Callable[[], bool], begun: Callable[[], bool]
@@ -145,7 +160,7 @@ class Upload:
         """Raises RemovedMeanwhile, RequestError: it may have been removed since."""
         context, key = self._context, self._key
         claimed = await self._claimed([seat for seat in self._seats if seat.has])
-        if self._holders.issuperset(claimed):
+        if claimed and self._holders.issuperset(claimed):
             return AlreadyHave(claimed)
         async with turns.storing(context.locks, key, context.patience.upload):
             confirmed = await self._confirmed()
@@ -227,8 +242,17 @@ class Upload:
 
     async def _have_adopted(self, offered: list[Seat]) -> None:
         for seat in offered:
-            seat.call(_adopted)
+            seat.call(partial(self._adopted, seat.node))
         await self._finished(offered)
+
+    async def _adopted(self, node: Node, intake: Intake) -> Outcome:
+        return self._believable(node, await intake.adopt())
+
+    def _believable(self, node: Node, outcome: Outcome) -> Outcome:
+        """What is named may be the sender alone; where nobody is, something was stored."""
+        if outcome.ok and outcome.others and not self._vouches(node, outcome.others):
+            return attrs.evolve(outcome, ok=False, reason=_NOWHERE)
+        return outcome
 
     async def _send(self, payload: Payload, offered: list[Seat]) -> None:
         """Return when all nodes are done with the bytes, and with what came of them."""
@@ -252,7 +276,7 @@ class Upload:
             with branch.scope, self._context.busy.transfer(node.uuid):
                 outcome = await intake.accept(branch.payload)
                 self._context.kept_up(node)
-                return outcome
+                return self._believable(node, outcome)
         finally:
             branch.close()
         self._context.was_slow(node)
@@ -318,7 +342,7 @@ class Upload:
             parts.append(
                 (*beliefs.named(seat.node), *await self._believed(seat, others))
             )
-        return beliefs.merged(parts, {self._context.uuid})
+        return beliefs.merged(parts, {self._context.uuid, self._context.sender})
 
     async def _believed(self, seat: Seat, others: tuple[UUID, ...]) -> tuple[UUID, ...]:
         if not others:
@@ -333,10 +357,6 @@ class Upload:
             str(named(seat.node, seat.reason)) for seat in self._seats if seat.reason
         )
         return next(reasons, "none of them said why")
-
-
-async def _adopted(intake: Intake) -> Outcome:
-    return await intake.adopt()
 
 
 def _is_wanted(context: Context, key: Key, name: bytes, node: Node) -> bool:

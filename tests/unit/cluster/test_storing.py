@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
@@ -23,7 +26,7 @@ from annexshell.errors import (
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity
-from annexshell.store import AlreadyHave, Outcome, Store
+from annexshell.store import AlreadyHave, Intake, Outcome, Store
 from tests.support.async_tests import clock_test, trio_test
 from tests.support.clusters import (
     FAR,
@@ -43,6 +46,7 @@ from tests.support.sending import got, sent
 
 CONTENT = b"0123456789abcdefghij"
 K = key_of(CONTENT)
+ONE_FAR = frozenset({FAR})
 STEPS = ["asked", "offering", 1, 10, 20, "sent", "judged", "stored"]
 DEATH = PeerFailed(name="n1", detail="it died")
 
@@ -346,6 +350,56 @@ async def test_a_node_that_lies_about_having_it_is_not_believed(tmp_path: Path) 
     with pytest.raises(RemovedMeanwhile):
         await offered(cluster.session())
     assert cluster.locations.records == []
+
+
+@attrs.define
+class Nowhere(MemoryStore):
+    """A gateway without nodes, as git-annex is one: it has everything, and nowhere."""
+
+    @asynccontextmanager
+    async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
+        yield AlreadyHave()
+
+
+@clock_test
+async def test_a_gateway_that_has_it_nowhere_is_not_believed(tmp_path: Path) -> None:
+    cluster = cluster_of({}, tmp_path, gateway=Nowhere(), beyond=ONE_FAR)
+    with pytest.raises(NoneStored, match="not on which node"):
+        await offered(cluster.session())
+    failing = Faulty(at="asked", error=DEATH)
+    cluster = cluster_of({N1: failing}, tmp_path, gateway=Nowhere(), beyond=ONE_FAR)
+    with pytest.raises(NoneStored, match="it died"):
+        await offered(cluster.session())
+
+
+@clock_test
+async def test_a_node_that_sends_is_no_copy(tmp_path: Path) -> None:
+    """Its client would drop the only one there is."""
+    stores = {N1: MemoryStore(contents={K: CONTENT}), N2: MemoryStore()}
+    cluster = cluster_of(stores, tmp_path)
+    cluster.client = N1
+    assert await sent(cluster.session(), K, CONTENT) == Outcome(True, (N2,))
+    cluster.nodes[1].store = Faulty(at="asked", error=DEATH)
+    with pytest.raises(NoneStored):
+        await offered(cluster.session())
+    del cluster.nodes[1]
+    with pytest.raises(NoNodes):
+        await offered(cluster.session())
+    # What another gateway relays does not come out of that gateway.
+    cluster.relayed = True
+    assert await offered(cluster.session()) == AlreadyHave((N1,))
+
+
+@clock_test
+async def test_a_sender_behind_another_gateway_is_no_copy(tmp_path: Path) -> None:
+    gateway = Faulty(at="", contents={K: CONTENT}, others=(FAR,))
+    cluster = cluster_of({}, tmp_path, gateway=gateway, beyond=ONE_FAR)
+    assert await offered(cluster.session()) == AlreadyHave((FAR,))
+    cluster.client = FAR
+    with pytest.raises(NoneStored):
+        await offered(cluster.session())
+    gateway.contents.clear()
+    assert not (await sent(cluster.session(), K, CONTENT)).ok
 
 
 # -- what nodes say of others --------------------------------------------------------------
