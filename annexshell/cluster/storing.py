@@ -43,6 +43,7 @@ from annexshell.transport.fanout import Branch, Fan
 _LEAVING = 5.0
 """Seconds for nodes to hear that nothing more comes, before they are cut off."""
 _NOWHERE = "it says that it has the content, but not on which node"
+_TOO_MUCH = "it has more bytes of it than there are; git annex unused there finds them"
 _TELLING = 5.0
 """Seconds between signs of life for other uploaders of the key."""
 
@@ -259,6 +260,10 @@ class Upload:
         self._fan = fan = Fan(payload, patience=self._context.patience.slow)
         for seat in offered:
             begun = seat.offset or 0
+            if self._key.size is None and begun - self.offset > payload.length:
+                # Nothing may tell the node that what it has is not the content.
+                seat.do_without(_TOO_MUCH)
+                continue
             # It hashes what it has before it reads on.
             patience = self._context.slowness(seat.node) + time_to_hash(begun)
             branch = fan.branch(begun - self.offset, seat.node.name, patience)

@@ -606,6 +606,37 @@ async def test_nodes_of_any_version_take_part(tmp_path: Path, version: int) -> N
         assert inner.contents == {K: CONTENT}
 
 
+@trio_test
+async def test_an_old_node_that_has_all_bytes_waits_for_the_verdict(
+    tmp_path: Path,
+) -> None:
+    """DATA 0 is all it needs, so that comes under the lock, or not at all."""
+    inner = MemoryStore(partial={K: CONTENT})
+    async with peer_of(inner, version=0) as (peer, _):
+        cluster = cluster_of({N1: peer}, tmp_path)
+        session = cluster.session()
+        assert not (await sent(session, K, CONTENT, Validity.INVALID)).ok
+        assert inner.contents == {}
+        assert await sent(session, K, CONTENT) == Outcome(True, (N1,))
+        assert inner.contents == {K: CONTENT}
+
+
+@trio_test
+async def test_a_node_with_more_than_there_is_of_a_key_without_a_size(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing would tell it that what it has is something else."""
+    key = Key.parse(b"URL--http&c%%x")
+    inner = MemoryStore(partial={key: CONTENT * 2})
+    async with peer_of(inner) as (peer, _):
+        cluster = cluster_of({N1: peer, N2: MemoryStore()}, tmp_path)
+        session = cluster.session()
+        assert await sent(session, key, CONTENT) == Outcome(True, (N2,))
+        assert inner.contents == {}
+        assert "more bytes of it than there are" in caplog.text
+        assert (await sent(session, K, CONTENT)).others == (N1, N2)
+
+
 @pytest.mark.parametrize("version", range(5))
 @trio_test
 async def test_clients_of_any_version_are_served(tmp_path: Path, version: int) -> None:
