@@ -42,6 +42,8 @@ from annexshell.transport.fanout import Branch, Fan
 
 _LEAVING = 5.0
 """Seconds for nodes to hear that nothing more comes, before they are cut off."""
+_FRESH = 5.0
+"""Seconds for which a node's word is passed on without asking again."""
 _NOWHERE = "it says that it has the content, but not on which node"
 _TOO_MUCH = "it has more bytes of it than there are; git annex unused there finds them"
 _TELLING = 5.0
@@ -92,6 +94,7 @@ class Upload:
         self._fan: Fan | None = None
         self._payload: Payload | None = None
         self._refused: RequestError | None = None
+        self._begun = trio.current_time()
         self._holders: frozenset[UUID] = frozenset()
         self._living: frozenset[UUID] = frozenset()
         self._direct: frozenset[UUID] = frozenset()
@@ -160,10 +163,13 @@ class Upload:
     # -- what is there already -------------------------------------------------------------
 
     async def _already_there(self) -> AlreadyHave:
-        """Raises RemovedMeanwhile, RequestError: it may have been removed since."""
+        """Raises RemovedMeanwhile, RequestError: it may have been removed since.
+
+        What the log says as well is told at once, unless another node kept us waiting.
+        """
         context, key = self._context, self._key
         claimed = await self._claimed([seat for seat in self._seats if seat.has])
-        if claimed and self._holders.issuperset(claimed):
+        if self._fresh and claimed and self._holders.issuperset(claimed):
             return AlreadyHave(claimed)
         async with turns.storing(context.locks, key, context.patience.upload):
             confirmed = await self._confirmed()
@@ -171,6 +177,11 @@ class Upload:
                 raise RemovedMeanwhile(key=key)
             claimed = await self._recorded(confirmed)
         return AlreadyHave(claimed)
+
+    @property
+    def _fresh(self) -> bool:
+        """Whether what nodes said they have may be passed on without asking again."""
+        return trio.current_time() < self._begun + _FRESH
 
     async def _confirmed(self) -> list[Seat]:
         """Those that had the key and, asked again, still have it."""
@@ -186,6 +197,9 @@ class Upload:
         try:
             with asking(seat.node):
                 if await seat.node.store.present(self._key):
+                    if not self._fresh:
+                        # Of others it was not asked again.
+                        seat.has = AlreadyHave()
                     found.append(seat)
         except RequestError as error:
             # Told already. What cannot be asked is not claimed.

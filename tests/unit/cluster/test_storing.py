@@ -331,6 +331,39 @@ async def test_what_was_removed_meanwhile_is_not_there_already(
     agree(cluster)
 
 
+@clock_test
+async def test_what_was_removed_while_another_node_hung_is_not_there(
+    tmp_path: Path,
+) -> None:
+    stores = {N1: MemoryStore(contents={K: CONTENT}), N2: Faulty(at="asked")}
+    cluster = cluster_of(stores, tmp_path)
+    cluster.locations.places |= {(K, N1), (K, N2)}
+
+    async def remove() -> None:
+        await trio.sleep(10)
+        assert (await cluster.session().remove(K)).ok
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(remove)
+        with pytest.raises(RemovedMeanwhile):
+            await offered(cluster.session())
+    agree(cluster)
+
+
+@clock_test
+async def test_what_a_node_said_of_others_long_ago_is_not_claimed(
+    tmp_path: Path,
+) -> None:
+    """One of those may have been removed meanwhile, and the node still has it."""
+    gateway = Faulty(at="", contents={K: CONTENT}, others=(FAR,))
+    cluster = cluster_of({N1: MemoryStore()}, tmp_path, gateway=gateway, beyond=ONE_FAR)
+    async with cluster.session().put(K, b"") as intake:
+        assert not isinstance(intake, AlreadyHave)
+        await trio.sleep(60)
+        assert await intake.accept(whole()) == Outcome(True, (N1,))
+    assert cluster.locations.holders(K) == {N1}
+
+
 def whole() -> Payload:
     """All of the content, called valid."""
 
