@@ -210,29 +210,31 @@ def _count(holders: frozenset[UUID]) -> int:
 def numcopies(gateway: Gateway) -> int:
     """How many copies the operator wants of every key, at least 1 (spec 03 §4.4).
 
-    numcopies.log comes before annex.numcopies of the git config, as with git-annex; the
-    settings of single files in .gitattributes are not looked at. Raises BranchUnreadable
-    and JournalFailed.
+    numcopies.log comes before annex.numcopies of the git config, as with git-annex, and
+    mincopies.log may ask for more; the settings of single files in .gitattributes are not
+    looked at. Raises BranchUnreadable and JournalFailed.
     """
-    lines = (line.partition(b" ") for line in lines_of(_numcopies_log(gateway)))
+    wanted = _number_in(gateway.branch.read(b"numcopies.log"))
+    if wanted is None:
+        wanted = gateway.config.integer("annex.numcopies", 1)
+    return max(1, wanted, _number_in(gateway.branch.read(b"mincopies.log")) or 1)
+
+
+def _number_in(content: bytes) -> int | None:
+    """The newest number of a log; None if there is none."""
+    lines = (line.partition(b" ") for line in lines_of(content))
     found: list[tuple[Clock, int]] = []
     for stamp, _, value in lines:
         clock, number = parse_clock(stamp), _NUMBER.match(value)
         if clock is not None and number is not None:
             found.append((clock, _integer(number[1])))
-    if found:
-        return max(1, max(found)[1])
-    return max(1, gateway.config.integer("annex.numcopies", 1))
+    return max(found)[1] if found else None
 
 
 def _integer(text: bytes) -> int:
     if len(text) > _DIGITS:
         return 0 if text.startswith(b"-") else 10**_DIGITS
     return int(text, 16 if b"x" in text.lower() else 10)
-
-
-def _numcopies_log(gateway: Gateway) -> bytes:
-    return gateway.branch.read(b"numcopies.log")
 
 
 # -- doing it --------------------------------------------------------------------------------

@@ -106,7 +106,8 @@ class Context:
     """The cluster ``uuid``, called ``name`` here, for one session.
 
     ``relayed`` tells whether the client is another gateway of it, by its BYPASS.
-    ``clock`` is the one that removals are timed with, in seconds.
+    ``clock`` is the one that removals are timed with, in seconds, and ``client`` the
+    client's uuid, by its own word.
     """
 
     uuid: UUID
@@ -118,7 +119,16 @@ class Context:
     relayed: Callable[[], bool] = never
     wants: Wants = wants_all
     clock: Callable[[], float] = boot_clock
+    client: UUID = UUID(b"")
     _slow: dict[str, int] = attrs.field(init=False, factory=dict)
+
+    @property
+    def sender(self) -> UUID:
+        """The repository that content comes from; empty if a gateway relays it.
+
+        It may be a node as well. What it has is no copy that it may drop its own for.
+        """
+        return UUID(b"") if self.relayed() else self.client
 
     def holders(self, key: Key) -> frozenset[UUID]:
         """Who has the content, by the log as it is now."""

@@ -119,6 +119,14 @@ class Seat:
 
     def give_up(self, detail: str) -> None:
         """Cancel whatever it does."""
+        self._left_out(detail)
+        self._scope.cancel()
+
+    def do_without(self, detail: str) -> None:
+        """Have it leave although it waits for bytes."""
+        self._left_out(detail)
+        self.leave()
+
+    def _left_out(self, detail: str) -> None:
         given_up = NodeGivenUp(name=self.node.name, detail=detail)
         self.failure = failed(self.node, given_up)
-        self._scope.cancel()

@@ -40,8 +40,9 @@ class ClusterStore:
     """The cluster ``uuid``, called ``name`` at this gateway.
 
     ``select`` gives the nodes; it is called once, at the first request that needs them,
-    since BYPASS may come before it. ``relayed`` tells whether BYPASS has come. What the
-    nodes hold open is closed by whoever made them.
+    since BYPASS may come before it. ``relayed`` tells whether BYPASS has come, ``client``
+    is the uuid that the client gave. What the nodes hold open is closed by whoever made
+    them.
     """
 
     def __init__(
@@ -55,11 +56,21 @@ class ClusterStore:
         *,
         patience: Patience = Patience(),
         relayed: Callable[[], bool] = never,
+        client: UUID = UUID(b""),
         wants: Wants = wants_all,
         clock: Callable[[], float] = boot_clock,
     ) -> None:
         self._context = Context(
-            uuid, name, locations, locks, busy, patience, relayed, wants, clock
+            uuid,
+            name,
+            locations,
+            locks,
+            busy,
+            patience,
+            relayed,
+            wants,
+            clock,
+            client,
         )
         self._select = select
         self._reader: Reader | None = None
@@ -101,7 +112,8 @@ class ClusterStore:
     @asynccontextmanager
     async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
         """See `Store.put`. Raises NoNodes: it is nowhere then, whatever the log says."""
-        nodes = await self._selected()
+        sender = self._context.sender
+        nodes = [node for node in await self._selected() if node.uuid != sender]
         if not nodes:
             raise NoNodes(name=self._context.name)
         async with storing.put(self._context, nodes, key, name) as intake:

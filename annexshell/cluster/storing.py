@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequ
 from contextlib import asynccontextmanager, closing
 from functools import partial
 
+import attrs
 import trio
 
 from annexshell.cluster import beliefs
@@ -25,6 +26,7 @@ from annexshell.cluster.node import Node
 from annexshell.cluster.seats import Bell, Seat
 from annexshell.errors import (
     PayloadShort,
+    PeerFailed,
     RemovedMeanwhile,
     RequestError,
     StorageFailed,
@@ -40,6 +42,10 @@ from annexshell.transport.fanout import Branch, Fan
 
 _LEAVING = 5.0
 """Seconds for nodes to hear that nothing more comes, before they are cut off."""
+_FRESH = 5.0
+"""Seconds for which a node's word is passed on without asking again."""
+_NOWHERE = "it says that it has the content, but not on which node"
+_TOO_MUCH = "it has more bytes of it than there are; git annex unused there finds them"
 _TELLING = 5.0
 """Seconds between signs of life for other uploaders of the key."""
 
@@ -88,6 +94,7 @@ class Upload:
         self._fan: Fan | None = None
         self._payload: Payload | None = None
         self._refused: RequestError | None = None
+        self._begun = trio.current_time()
         self._holders: frozenset[UUID] = frozenset()
         self._living: frozenset[UUID] = frozenset()
         self._direct: frozenset[UUID] = frozenset()
@@ -131,6 +138,18 @@ class Upload:
         for seat in seats:
             if not seat.settled:
                 seat.give_up(late)
+            elif seat.has and not self._vouches(seat.node, seat.has.others):
+                seat.has, told = None, PeerFailed(name=seat.node.name, detail=_NOWHERE)
+                seat.failure = failed(seat.node, told)
+
+    def _vouches(self, node: Node, others: Collection[UUID]) -> bool:
+        """Whether a node that has the content can be the one copy there is.
+
+        git-annex's gateway has everything where it has no nodes (spec 01 §8.4), and any
+        may reach nothing but the repository that the content comes from.
+        """
+        context = self._context
+        return not node.gateway or bool({*others} - {context.uuid, context.sender})
 
     async def _bounded(
         self, limit: float, done: Callable[[], bool], begun: Callable[[], bool]
@@ -145,10 +164,13 @@ class Upload:
     # -- what is there already -------------------------------------------------------------
 
     async def _already_there(self) -> AlreadyHave:
-        """Raises RemovedMeanwhile, RequestError: it may have been removed since."""
+        """Raises RemovedMeanwhile, RequestError: it may have been removed since.
+
+        What the log says as well is told at once, unless another node kept us waiting.
+        """
         context, key = self._context, self._key
         claimed = self._claimed([seat for seat in self._seats if seat.has])
-        if self._holders.issuperset(claimed):
+        if self._fresh and claimed and self._holders.issuperset(claimed):
             return AlreadyHave(claimed)
         async with turns.storing(context.locks, key, context.patience.upload):
             confirmed = await self._confirmed()
@@ -156,6 +178,11 @@ class Upload:
                 raise RemovedMeanwhile(key=key)
             claimed = await self._recorded(confirmed)
         return AlreadyHave(claimed)
+
+    @property
+    def _fresh(self) -> bool:
+        """Whether what nodes said they have may be passed on without asking again."""
+        return trio.current_time() < self._begun + _FRESH
 
     async def _confirmed(self) -> list[Seat]:
         """Those that had the key and, asked again, still have it."""
@@ -171,6 +198,9 @@ class Upload:
         try:
             with asking(seat.node):
                 if await seat.node.store.present(self._key):
+                    if not self._fresh:
+                        # Of others it was not asked again.
+                        seat.has = AlreadyHave()
                     found.append(seat)
         except RequestError as error:
             # Told already. What cannot be asked is not claimed.
@@ -230,14 +260,27 @@ class Upload:
 
     async def _have_adopted(self, offered: list[Seat]) -> None:
         for seat in offered:
-            seat.call(_adopted)
+            seat.call(partial(self._adopted, seat.node))
         await self._finished(offered)
+
+    async def _adopted(self, node: Node, intake: Intake) -> Outcome:
+        return self._believable(node, await intake.adopt())
+
+    def _believable(self, node: Node, outcome: Outcome) -> Outcome:
+        """What is named may be the sender alone; where nobody is, something was stored."""
+        if outcome.ok and outcome.others and not self._vouches(node, outcome.others):
+            return attrs.evolve(outcome, ok=False, reason=_NOWHERE)
+        return outcome
 
     async def _send(self, payload: Payload, offered: list[Seat]) -> None:
         """Return when all nodes are done with the bytes, and with what came of them."""
         self._fan = fan = Fan(payload, patience=self._context.patience.slow)
         for seat in offered:
             begun = seat.offset or 0
+            if self._key.size is None and begun - self.offset > payload.length:
+                # Nothing may tell the node that what it has is not the content.
+                seat.do_without(_TOO_MUCH)
+                continue
             # It hashes what it has before it reads on.
             patience = self._context.slowness(seat.node) + time_to_hash(begun)
             branch = fan.branch(begun - self.offset, seat.node.name, patience)
@@ -255,7 +298,7 @@ class Upload:
             with branch.scope, self._context.busy.transfer(node.uuid):
                 outcome = await intake.accept(branch.payload)
                 self._context.kept_up(node)
-                return outcome
+                return self._believable(node, outcome)
         finally:
             branch.close()
         self._context.was_slow(node)
@@ -319,7 +362,7 @@ class Upload:
             answer = seat.has or seat.outcome
             others = answer.others if answer else ()
             parts.append((*beliefs.named(seat.node), *self._believed(seat, others)))
-        return beliefs.merged(parts, {self._context.uuid})
+        return beliefs.merged(parts, {self._context.uuid, self._context.sender})
 
     def _believed(self, seat: Seat, others: tuple[UUID, ...]) -> tuple[UUID, ...]:
         if not others:
@@ -336,10 +379,6 @@ class Upload:
         )
         detail = next(reasons, "none of them said why")
         return NoneStored(name=self._context.name, detail=detail)
-
-
-async def _adopted(intake: Intake) -> Outcome:
-    return await intake.adopt()
 
 
 def _is_wanted(context: Context, key: Key, name: bytes, node: Node) -> bool:

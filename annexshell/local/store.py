@@ -155,7 +155,9 @@ class LocalStore:
         if removed:
             gone = partial(self._branch.record, key, self.uuid, False)
             gone = partial(gone, unless=partial(self._log_is_right, key))
-            await in_thread(partial(self._mend, gone))
+            # Also if the client is leaving: a gateway's log must hear of it too.
+            with trio.CancelScope(shield=True):
+                await in_thread(partial(self._mend, gone))
         return Outcome(removed)
 
     def _note(self, key: Key, present: bool) -> None:

@@ -117,7 +117,9 @@ class ProxiedStore:
     async def _believed(self, outcome: Outcome) -> Outcome:
         if not outcome.others:
             return outcome
-        known = await trio.to_thread.run_sync(self.locations.descriptions)
+        # Also if the client is leaving, as `_record`, which comes next.
+        with trio.CancelScope(shield=True):
+            known = await trio.to_thread.run_sync(self.locations.descriptions)
         others = (u for u in known_only(outcome.others, known) if u != self.uuid)
         return attrs.evolve(outcome, others=tuple(others))
 

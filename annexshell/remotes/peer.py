@@ -362,6 +362,10 @@ class PeerStore:
             await channel.flush()
         except LinkClosed:
             await self._drop_now()
+        except BaseException:
+            # What was not sent is forgotten, and the peer would take the next request for it.
+            await self._drop_now()
+            raise
 
 
 def _unless_error(answer: m.Message) -> m.Message:

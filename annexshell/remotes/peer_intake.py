@@ -43,6 +43,8 @@ class PeerIntake:
         has and is resumed some other day.
         """
         try:
+            if await self._stored_by_saying(payload):
+                return Outcome(False, reason=_DOUBTED)
             self.channel.say(m.Data(payload.length))
             # It may hash what it has before it reads on.
             with self.channel.link.patient(time_to_hash(self.offset)):
@@ -64,6 +66,12 @@ class PeerIntake:
         self.channel.link.idle = self.storing
         return outcome_of(await self.channel.receive())
 
+    async def _stored_by_saying(self, payload: Payload) -> bool:
+        """Whether DATA must not be said: a version 0 peer that has all bytes accepts with
+        it, so that waits for a verdict, which is bad."""
+        nothing_left = self.channel.version == 0 and payload.length == 0
+        return nothing_left and await self._is_doubted(payload)
+
     async def _without_verdict(self, payload: Payload) -> bool:
         """A version 0 peer accepts with the last byte, so that waits for the verdict.
 
@@ -76,8 +84,6 @@ class PeerIntake:
             await self.channel.link.write(piece)
 
         await moving.feed(payload, take)
-        if payload.length == 0:
-            await self._is_doubted(payload)
         return not self._doubted
 
     async def _is_doubted(self, payload: Payload) -> bool:

@@ -108,6 +108,7 @@ def cluster_store(
         Busy.of(gateway),
         patience=Patience.of(gateway.config),
         relayed=relayed,
+        client=nodes.client,
     )
 
 

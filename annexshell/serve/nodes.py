@@ -44,11 +44,13 @@ def bypassing_nobody() -> tuple[UUID, ...]:
 
 @attrs.define
 class Nodes:
-    """What a session of ``gateway`` has opened; ``branch`` is the gateway's."""
+    """What a session of ``gateway`` with ``client`` has opened; ``branch`` is the
+    gateway's."""
 
     gateway: Repository
     branch: Branch
     clock: Clock | None = None
+    client: UUID = UUID(b"")
     _local: list[LocalStore] = attrs.field(init=False, factory=list)
     _closing: list[Action] = attrs.field(init=False, factory=list)
 

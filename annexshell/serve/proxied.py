@@ -24,8 +24,10 @@ from annexshell.serve.nodes import Nodes
 from annexshell.serve.stores import Served
 
 
-def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
-    """A remote of the gateway, or a cluster of its remotes.
+def proxied(
+    gateway: Repository, asked: UUID, clock: Clock | None, client: UUID = UUID(b"")
+) -> Served:
+    """A remote of the gateway, or a cluster of its remotes, for ``client``.
 
     Raises what `route` raises, BranchUnreadable, and PeerUnreachable for a gateway whose
     config is not to be followed.
@@ -35,7 +37,7 @@ def proxied(gateway: Repository, asked: UUID, clock: Clock | None) -> Served:
     target = _target(gateway, asked, published)
     if not is_trusted(gateway.common_dir):
         raise PeerUnreachable(name=target.name, detail=NOT_TRUSTED)
-    nodes = Nodes(gateway, branch, clock)
+    nodes = Nodes(gateway, branch, clock, client)
     if isinstance(target, ClusterRoute):
         # It brings much that sessions with one remote have no use for.
         from annexshell.serve.clustered import clustered

@@ -48,6 +48,7 @@ class Cluster:
     wants: Wants = wants_all
     clock: Callable[[], float] = boot_clock
     relayed: bool = False
+    client: UUID = UUID(b"")
 
     def session(self) -> ClusterStore:
         """A session's Store, with nodes of its own that lead to the same places."""
@@ -62,6 +63,7 @@ class Cluster:
             Busy(directory),
             patience=self.patience,
             relayed=lambda: self.relayed,
+            client=self.client,
             wants=self.wants,
             clock=self.clock,
         )

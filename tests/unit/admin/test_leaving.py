@@ -232,6 +232,13 @@ def test_how_many_copies_are_wanted(
     assert leaving.numcopies(estate.open()) == wanted
 
 
+@pytest.mark.parametrize(("fewest", "wanted"), [(b"1", 2), (b"3", 3)])
+def test_mincopies_may_ask_for_more(estate: Estate, fewest: bytes, wanted: int) -> None:
+    logs = {b"numcopies.log": b"1000s 2\n", b"mincopies.log": b"1000s %b\n" % fewest}
+    estate.record(logs)
+    assert leaving.numcopies(estate.open()) == wanted
+
+
 @pytest.mark.parametrize("level", [b"0", b"X"])
 def test_copies_of_dead_and_untrusted_repositories_do_not_count(
     estate: Estate, level: bytes

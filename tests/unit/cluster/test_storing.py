@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
+import attrs
 import pytest
 import trio
 
@@ -23,7 +26,7 @@ from annexshell.errors import (
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity
-from annexshell.store import AlreadyHave, Outcome, Store
+from annexshell.store import AlreadyHave, Intake, Outcome, Store
 from tests.support.async_tests import clock_test, trio_test
 from tests.support.clusters import (
     FAR,
@@ -43,6 +46,7 @@ from tests.support.sending import got, sent
 
 CONTENT = b"0123456789abcdefghij"
 K = key_of(CONTENT)
+ONE_FAR = frozenset({FAR})
 STEPS = ["asked", "offering", 1, 10, 20, "sent", "judged", "stored"]
 DEATH = PeerFailed(name="n1", detail="it died")
 
@@ -328,6 +332,39 @@ async def test_what_was_removed_meanwhile_is_not_there_already(
     agree(cluster)
 
 
+@clock_test
+async def test_what_was_removed_while_another_node_hung_is_not_there(
+    tmp_path: Path,
+) -> None:
+    stores = {N1: MemoryStore(contents={K: CONTENT}), N2: Faulty(at="asked")}
+    cluster = cluster_of(stores, tmp_path)
+    cluster.locations.places |= {(K, N1), (K, N2)}
+
+    async def remove() -> None:
+        await trio.sleep(10)
+        assert (await cluster.session().remove(K)).ok
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(remove)
+        with pytest.raises(RemovedMeanwhile):
+            await offered(cluster.session())
+    agree(cluster)
+
+
+@clock_test
+async def test_what_a_node_said_of_others_long_ago_is_not_claimed(
+    tmp_path: Path,
+) -> None:
+    """One of those may have been removed meanwhile, and the node still has it."""
+    gateway = Faulty(at="", contents={K: CONTENT}, others=(FAR,))
+    cluster = cluster_of({N1: MemoryStore()}, tmp_path, gateway=gateway, beyond=ONE_FAR)
+    async with cluster.session().put(K, b"") as intake:
+        assert not isinstance(intake, AlreadyHave)
+        await trio.sleep(60)
+        assert await intake.accept(whole()) == Outcome(True, (N1,))
+    assert cluster.locations.holders(K) == {N1}
+
+
 def whole() -> Payload:
     """All of the content, called valid."""
 
@@ -347,6 +384,56 @@ async def test_a_node_that_lies_about_having_it_is_not_believed(tmp_path: Path) 
     with pytest.raises(RemovedMeanwhile):
         await offered(cluster.session())
     assert cluster.locations.records == []
+
+
+@attrs.define
+class Nowhere(MemoryStore):
+    """A gateway without nodes, as git-annex is one: it has everything, and nowhere."""
+
+    @asynccontextmanager
+    async def put(self, key: Key, name: bytes) -> AsyncIterator[Intake | AlreadyHave]:
+        yield AlreadyHave()
+
+
+@clock_test
+async def test_a_gateway_that_has_it_nowhere_is_not_believed(tmp_path: Path) -> None:
+    cluster = cluster_of({}, tmp_path, gateway=Nowhere(), beyond=ONE_FAR)
+    with pytest.raises(NoneStored, match="not on which node"):
+        await offered(cluster.session())
+    failing = Faulty(at="asked", error=DEATH)
+    cluster = cluster_of({N1: failing}, tmp_path, gateway=Nowhere(), beyond=ONE_FAR)
+    with pytest.raises(NoneStored, match="it died"):
+        await offered(cluster.session())
+
+
+@clock_test
+async def test_a_node_that_sends_is_no_copy(tmp_path: Path) -> None:
+    """Its client would drop the only one there is."""
+    stores = {N1: MemoryStore(contents={K: CONTENT}), N2: MemoryStore()}
+    cluster = cluster_of(stores, tmp_path)
+    cluster.client = N1
+    assert await sent(cluster.session(), K, CONTENT) == Outcome(True, (N2,))
+    cluster.nodes[1].store = Faulty(at="asked", error=DEATH)
+    with pytest.raises(NoneStored):
+        await offered(cluster.session())
+    del cluster.nodes[1]
+    with pytest.raises(NoNodes):
+        await offered(cluster.session())
+    # What another gateway relays does not come out of that gateway.
+    cluster.relayed = True
+    assert await offered(cluster.session()) == AlreadyHave((N1,))
+
+
+@clock_test
+async def test_a_sender_behind_another_gateway_is_no_copy(tmp_path: Path) -> None:
+    gateway = Faulty(at="", contents={K: CONTENT}, others=(FAR,))
+    cluster = cluster_of({}, tmp_path, gateway=gateway, beyond=ONE_FAR)
+    assert await offered(cluster.session()) == AlreadyHave((FAR,))
+    cluster.client = FAR
+    with pytest.raises(NoneStored):
+        await offered(cluster.session())
+    gateway.contents.clear()
+    assert not (await sent(cluster.session(), K, CONTENT)).ok
 
 
 # -- what nodes say of others --------------------------------------------------------------
@@ -551,6 +638,37 @@ async def test_nodes_of_any_version_take_part(tmp_path: Path, version: int) -> N
         assert inner.contents == {}
         assert (await sent(session, K, CONTENT)).others == (N1, N2)
         assert inner.contents == {K: CONTENT}
+
+
+@trio_test
+async def test_an_old_node_that_has_all_bytes_waits_for_the_verdict(
+    tmp_path: Path,
+) -> None:
+    """DATA 0 is all it needs, so that comes under the lock, or not at all."""
+    inner = MemoryStore(partial={K: CONTENT})
+    async with peer_of(inner, version=0) as (peer, _):
+        cluster = cluster_of({N1: peer}, tmp_path)
+        session = cluster.session()
+        assert not (await sent(session, K, CONTENT, Validity.INVALID)).ok
+        assert inner.contents == {}
+        assert await sent(session, K, CONTENT) == Outcome(True, (N1,))
+        assert inner.contents == {K: CONTENT}
+
+
+@trio_test
+async def test_a_node_with_more_than_there_is_of_a_key_without_a_size(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing would tell it that what it has is something else."""
+    key = Key.parse(b"URL--http&c%%x")
+    inner = MemoryStore(partial={key: CONTENT * 2})
+    async with peer_of(inner) as (peer, _):
+        cluster = cluster_of({N1: peer, N2: MemoryStore()}, tmp_path)
+        session = cluster.session()
+        assert await sent(session, key, CONTENT) == Outcome(True, (N2,))
+        assert inner.contents == {}
+        assert "more bytes of it than there are" in caplog.text
+        assert (await sent(session, K, CONTENT)).others == (N1, N2)
 
 
 @pytest.mark.parametrize("version", range(5))

@@ -14,6 +14,7 @@ import trio.testing
 from annexshell.errors import ContentLocked, StorageFailed
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
+from annexshell.proxy.store import ProxiedStore
 from annexshell.repository.branch import Branch
 from annexshell.repository.content import Content
 from annexshell.repository.open import Repository
@@ -31,6 +32,7 @@ from tests.support.content import (
     sha256_key,
     write_object,
 )
+from tests.support.locations import MemoryLocations
 
 KEY = sha256_key(HELLO)
 HERE_UUID = UUID(HERE.encode())
@@ -175,3 +177,22 @@ async def test_an_orderly_unlock_lets_go_at_once(tmp_path: Path, version: str) -
         await held.unlock()
     assert drop(reopened(repository), KEY)
     await store.aclose()
+
+
+@trio_test
+async def test_a_removal_that_began_is_recorded_though_the_client_leaves(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_object(repository, KEY, HELLO)
+    locations = MemoryLocations(places={(KEY, HERE_UUID)})
+    store = ProxiedStore(LocalStore(repository, UUID(PEER)), HERE_UUID, locations)
+
+    def leave() -> int:
+        trio.from_thread.run_sync(scope.cancel)
+        return 0
+
+    monkeypatch.setattr("annexshell.local.store.boot_seconds", leave)
+    with trio.CancelScope() as scope:
+        await store.remove(KEY, before=1)
+    assert not reopened(repository).present(KEY)
+    assert locations.records == [(KEY, HERE_UUID, False)]
