@@ -5,17 +5,20 @@ has seen whole, so nobody vouches for it, and the client verifies it.
 
 A node's own payload is left in the order of things: told what became of it if its last byte
 was delivered, dropped in the middle otherwise. So the context of a node's `Store.get` is
-entered and left at different places, and may hold no cancel scope open between them.
+entered and left at different places and by different tasks, and may hold no cancel scope
+open between them.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager, ExitStack
+from functools import partial
 
 import attrs
 
 from annexshell.cluster.health import asking, failed, leaving, named
 from annexshell.cluster.node import Node
+from annexshell.cluster.racing import Race
 from annexshell.errors import OtherLength, PayloadShort, PayloadStalled, RequestError
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
@@ -116,20 +119,33 @@ class Delivery:
 
     async def _next(self, offset: int, due: int | None) -> _Source | None:
         """The next node's payload from ``offset`` on, of ``due`` bytes if that is known."""
-        while self._left:
-            node = self._left.pop(0)
-            try:
-                source = await self._open(node, offset)
-            except RequestError as error:
-                self.causes.append(named(node, error))
-                continue
-            length = source.payload.length
-            if not source.absent(self._key, offset):
-                if due is None or length == due:
-                    return source
-                wrong = OtherLength(length=length, due=due, key=self._key)
-                self.causes.append(failed(node, wrong))
-            await source.leave()
+        race = Race(partial(self._try, offset, due))
+        try:
+            source = await race.run(self._left)
+        except BaseException as error:
+            for found in race.found:
+                await found.leave(error)
+            raise
+        self._left = race.unasked + race.beaten
+        for late in race.found[1:]:
+            self._left.append(late.node)
+            await late.leave()
+        return source
+
+    async def _try(self, offset: int, due: int | None, node: Node) -> _Source | None:
+        """The node's payload, if it is what is wanted."""
+        try:
+            source = await self._open(node, offset)
+        except RequestError as error:
+            self.causes.append(named(node, error))
+            return None
+        length = source.payload.length
+        if not source.absent(self._key, offset):
+            if due is None or length == due:
+                return source
+            wrong = OtherLength(length=length, due=due, key=self._key)
+            self.causes.append(failed(node, wrong))
+        await source.leave()
         return None
 
     async def _open(self, node: Node, offset: int) -> _Source:

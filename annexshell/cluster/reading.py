@@ -17,6 +17,7 @@ from annexshell.cluster import choice
 from annexshell.cluster.failover import Delivery
 from annexshell.cluster.health import asking, named
 from annexshell.cluster.node import Node
+from annexshell.cluster.racing import Race
 from annexshell.errors import (
     NotOnReachableNodes,
     PeerFailed,
@@ -96,24 +97,25 @@ class Reader:
 
         Raises NotOnReachableNodes, BranchUnreadable.
         """
-        found = False
         causes: list[RequestError] = []
         stale: list[Node] = []
-        for node in await self.ordered(key):
+
+        async def ask(node: Node) -> bool | None:
             try:
                 with asking(node):
                     found = await node.store.present(key)
             except RequestError as error:
                 causes.append(named(node, error))
-                continue
-            if found:
-                break
-            if not node.gateway:
+                return None
+            if not found and not node.gateway:
                 stale.append(node)
+            return found or None
+
+        found = await Race(ask).run(await self.ordered(key))
         await self._mend(key, stale)
         if causes and not found:
             raise _nowhere(key, causes)
-        return found
+        return bool(found)
 
     async def _mend(self, key: Key, stale: list[Node]) -> None:
         for node in stale:

@@ -163,7 +163,8 @@ class PeerStore:
             detail = ending(link.exit_code) or error
             raise PeerUnreachable(name=self.name, detail=detail) from error
         except BaseException:
-            await link.aclose()
+            # It hangs, or is not what it ought to be: nobody waits for its end.
+            link.abandon()
             raise
         return channel
 
@@ -234,12 +235,17 @@ class PeerStore:
             channel.say(request)
             return await channel.receive()
         except (LinkError, ProtocolError) as error:
-            await self._drop()
+            self._abandon()
             raise PeerFailed(name=self.name, detail=error) from error
         except BaseException:
             # Cancelled between question and answer: the answer would come out of turn.
-            await self._drop_now()
+            self._abandon()
             raise
+
+    def _abandon(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.link.abandon()
 
     async def _drop_now(self) -> None:
         with trio.CancelScope(shield=True):
@@ -326,7 +332,7 @@ class PeerStore:
             yield payload
         finally:
             if payload.remaining or channel.talk.state is not State.ACKNOWLEDGING:
-                await self._drop_now()
+                self._abandon()
             else:
                 channel.say(m.Success() if payload.kept else m.Failure())
                 await self._flush(channel)
@@ -362,6 +368,10 @@ class PeerStore:
             await channel.flush()
         except LinkClosed:
             await self._drop_now()
+        except BaseException:
+            # Half of a line may be out.
+            self._abandon()
+            raise
 
 
 def _unless_error(answer: m.Message) -> m.Message:

@@ -176,6 +176,10 @@ class Link:
             os.set_blocking(fd, self._found.pop(fd))
             os.close(fd)
 
+    def abandon(self) -> None:
+        """Close at once; whoever is at the other end may end later."""
+        self.close()
+
     @property
     def exit_code(self) -> int | None:
         """How the other end ended, where it is our child; known once we are closed."""
