@@ -19,7 +19,7 @@ import attrs
 from annexshell.cluster.health import asking, failed, leaving, named
 from annexshell.cluster.node import Node
 from annexshell.cluster.racing import Race
-from annexshell.errors import OtherLength, PayloadShort, PayloadStalled, RequestError
+from annexshell.errors import OtherLength, PayloadShort, RequestError
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
 from annexshell.repository.busy import Busy
@@ -27,16 +27,12 @@ from annexshell.repository.busy import Busy
 
 @attrs.define(eq=False)
 class _Source:
-    """One node's payload. ``said`` is its verdict where that is known beforehand.
-
-    ``stalled`` is why it ended early, where it did not just end.
-    """
+    """One node's payload. ``said`` is its verdict where that is known beforehand."""
 
     node: Node
     context: AbstractAsyncContextManager[Payload]
     payload: Payload
     said: Validity | None = None
-    stalled: PayloadStalled | None = None
     slot: ExitStack = attrs.field(factory=ExitStack)
 
     async def look(self) -> None:
@@ -56,15 +52,6 @@ class _Source:
             # Version 0 has one answer for both.
             return _due(key, offset) != 0
         return self.said is Validity.INVALID
-
-    async def ready(self) -> None:
-        """As the payload's own, which must be there; a stall is remembered."""
-        assert self.payload.ready is not None
-        try:
-            await self.payload.ready()
-        except PayloadStalled as error:
-            self.stalled = error
-            raise
 
     async def verdict(self) -> Validity:
         """What the node says of its bytes; nothing good if it cannot."""
@@ -160,15 +147,15 @@ class Delivery:
         ours, theirs = self._payload, source.payload
         ours.descriptor, ours.prefix = theirs.descriptor, theirs.prefix
         ours.position, ours.source = theirs.position, theirs.source
-        ours.ready = None if theirs.ready is None else source.ready
+        ours.ready = theirs.ready
         source.slot.enter_context(self._busy.transfer(source.node.uuid))
         self._source, self._begun = source, ours.remaining
 
-    async def _substitute(self) -> bool:
+    async def _substitute(self, why: PayloadShort) -> bool:
         """See `Payload.substitute`."""
         ours = self._payload
         if self._source is not None:
-            await self._give_up(self._source)
+            await self._give_up(self._source, why)
         delivered = ours.length - ours.remaining
         source = await self._next(self._offset + delivered, ours.remaining)
         if source is None:
@@ -176,10 +163,10 @@ class Delivery:
         self._follow(source)
         return True
 
-    async def _give_up(self, source: _Source) -> None:
+    async def _give_up(self, source: _Source, why: PayloadShort) -> None:
         ours = self._payload
-        short = PayloadShort(name=source.node.name, missing=ours.remaining)
-        failed(source.node, source.stalled or short)
+        # As the node that it is, whatever its payload is called.
+        failed(source.node, type(why)(**why.fields | {"name": source.node.name}))
         # Its descriptor will be closed, and the number may become somebody else's.
         ours.descriptor, ours.prefix = -1, b""
         ours.position = ours.ready = None
