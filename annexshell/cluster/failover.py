@@ -11,18 +11,22 @@ open between them.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from functools import partial
 
 import attrs
+import trio
 
-from annexshell.cluster.health import asking, failed, leaving, named
+from annexshell.cluster.health import asking, failed, is_missing, leaving, named
 from annexshell.cluster.node import Node
 from annexshell.cluster.racing import Race
-from annexshell.errors import OtherLength, PayloadShort, RequestError
+from annexshell.errors import OtherLength, PayloadShort, PayloadStalled, RequestError
+from annexshell.model.duration import spell_duration
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
 from annexshell.repository.busy import Busy
+from annexshell.repository.timeouts import NODE
 
 
 @attrs.define(eq=False)
@@ -53,13 +57,16 @@ class _Source:
             return _due(key, offset) != 0
         return self.said is Validity.INVALID
 
-    async def verdict(self) -> Validity:
-        """What the node says of its bytes; nothing good if it cannot."""
+    async def verdict(self, patience: float) -> Validity:
+        """What the node says of its bytes; nothing good if it cannot, or not in time."""
         if self.said is not None:
             return self.said
         verdict = Validity.INVALID
         with leaving(self.node):
-            verdict = await self.payload.verdict()
+            with trio.move_on_after(patience) as scope:
+                verdict = await self.payload.verdict()
+            if scope.cancelled_caught:
+                raise _silent(self.node, patience)
         return verdict
 
     async def leave(self, raised: BaseException | None = None) -> None:
@@ -74,11 +81,18 @@ class _Source:
 class Delivery:
     """One GET: the client's payload, and the nodes that are ``left`` to go on from.
 
-    ``causes`` is what nodes failed at that were to begin.
+    One that falls silent for ``patience`` seconds is replaced, if it can be. ``causes`` is
+    what nodes failed at that were to begin.
     """
 
     def __init__(
-        self, busy: Busy, key: Key, offset: int, name: bytes, left: list[Node]
+        self,
+        busy: Busy,
+        key: Key,
+        offset: int,
+        name: bytes,
+        left: list[Node],
+        patience: float = NODE,
     ) -> None:
         self.causes: list[RequestError] = []
         self._busy = busy
@@ -86,6 +100,7 @@ class Delivery:
         self._offset = offset
         self._name = name
         self._left = left
+        self._patience = patience
         self._source: _Source | None = None
         self._payload = nothing(Validity.INVALID)
         self._begun = 0
@@ -147,9 +162,20 @@ class Delivery:
         ours, theirs = self._payload, source.payload
         ours.descriptor, ours.prefix = theirs.descriptor, theirs.prefix
         ours.position, ours.source = theirs.position, theirs.source
-        ours.ready = theirs.ready
+        ours.ready = None
+        if theirs.ready is not None:
+            ours.ready = partial(self._ready, source.node, theirs.ready)
         source.slot.enter_context(self._busy.transfer(source.node.uuid))
         self._source, self._begun = source, ours.remaining
+
+    async def _ready(self, node: Node, ready: Callable[[], Awaitable[None]]) -> None:
+        """``ready``; where another node can go on it is waited for less."""
+        if all(is_missing(other) for other in self._left):
+            return await ready()
+        with trio.move_on_after(self._patience) as scope:
+            await ready()
+        if scope.cancelled_caught:
+            raise _silent(node, self._patience)
 
     async def _substitute(self, why: PayloadShort) -> bool:
         """See `Payload.substitute`."""
@@ -185,7 +211,7 @@ class Delivery:
         if self._source is None:
             return Validity.INVALID
         # Asked also where it does not count, since the node says it in any case.
-        verdict = await self._source.verdict()
+        verdict = await self._source.verdict(self._patience)
         return Validity.INVALID if self._delivered else verdict
 
     async def end(self, raised: BaseException | None = None) -> None:
@@ -200,6 +226,10 @@ class Delivery:
         """Those that delivered what the client called invalid; known once it is done."""
         ours = self._payload
         return [] if ours.remaining or ours.kept else self._delivered
+
+
+def _silent(node: Node, patience: float) -> PayloadStalled:
+    return PayloadStalled(name=node.name, time=spell_duration(patience))
 
 
 def _due(key: Key, offset: int) -> int | None:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 
 import trio
 
+from annexshell.cluster.errors import NodeHangs
 from annexshell.cluster.node import Node
 from annexshell.errors import (
     AnnexshellError,
@@ -138,5 +139,5 @@ def named(node: Node, error: Exception) -> RequestError:
 
 def _out_of_reach(error: Exception) -> bool:
     silent = isinstance(error.__cause__, LinkStalled | PayloadStalled)
-    gone = isinstance(error, PeerUnreachable | RepositoryReplaced)
+    gone = isinstance(error, PeerUnreachable | RepositoryReplaced | NodeHangs)
     return gone or silent or isinstance(error, LinkStalled | PayloadStalled)

@@ -29,6 +29,7 @@ from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
 from annexshell.repository.busy import Busy
+from annexshell.repository.timeouts import NODE
 
 log = logging.getLogger("annexshell.cluster")
 
@@ -59,7 +60,10 @@ class Correct(Protocol):
 
 
 class Reader:
-    """``nodes`` of ``cluster``, of which ``locations`` tells who has what."""
+    """``nodes`` of ``cluster``, of which ``locations`` tells who has what.
+
+    ``patience`` is how many seconds one may be silent where another can go on.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Reader:
         busy: Busy,
         correct: Correct,
         random: Random | None = None,
+        patience: float = NODE,
     ) -> None:
         self._cluster = cluster
         self._nodes = nodes
@@ -77,6 +82,7 @@ class Reader:
         self._random = random or Random()
         self._doubted: dict[Key, set[Node]] = {}
         self._busy = busy
+        self._patience = patience
 
     async def ordered(self, key: Key) -> list[Node]:
         """The nodes to ask for the content, best first. Raises BranchUnreadable."""
@@ -131,7 +137,7 @@ class Reader:
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
         """See `Store.get`. Raises NotOnReachableNodes, BranchUnreadable."""
         nodes = await self.ordered(key)
-        delivery = Delivery(self._busy, key, offset, name, nodes)
+        delivery = Delivery(self._busy, key, offset, name, nodes, self._patience)
         payload = await delivery.begin()
         if payload is None:
             if delivery.causes:

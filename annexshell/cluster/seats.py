@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from annexshell.cluster.errors import NodeGivenUp
+from annexshell.cluster.errors import NodeHangs
 from annexshell.cluster.health import asking, failed
 from annexshell.cluster.node import Node
 from annexshell.errors import AnnexshellError, PeerFailed
@@ -119,6 +119,6 @@ class Seat:
 
     def give_up(self, detail: str) -> None:
         """Cancel whatever it does."""
-        given_up = NodeGivenUp(name=self.node.name, detail=detail)
+        given_up = NodeHangs(name=self.node.name, detail=detail)
         self.failure = failed(self.node, given_up)
         self._scope.cancel()

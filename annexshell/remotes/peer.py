@@ -327,7 +327,7 @@ class PeerStore:
             raise PeerFailed(name=self.name, detail="it sent no content")
         payload = channel.incoming(answer.length)
         payload.source = self.name
-        payload.verdict = _trusting_nobody(payload.verdict)
+        payload.verdict = _trusting_nobody(self.name, payload.verdict)
         try:
             yield payload
         finally:
@@ -381,12 +381,14 @@ def _unless_error(answer: m.Message) -> m.Message:
 
 
 def _trusting_nobody(
+    name: str,
     verdict: Callable[[], Awaitable[Validity]],
 ) -> Callable[[], Awaitable[Validity]]:
     async def said() -> Validity:
         try:
             return await verdict()
-        except (LinkError, ProtocolError):
+        except (LinkError, ProtocolError) as error:
+            log.warning("%s", PeerFailed(name=name, detail=error))
             return Validity.INVALID
 
     return said

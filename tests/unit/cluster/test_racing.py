@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 import trio
 
-from annexshell.cluster.health import LATE
+from annexshell.cluster.health import LATE, is_missing
+from annexshell.cluster.node import Node
 from annexshell.cluster.racing import HEAD_START, Race
+from annexshell.errors import PayloadStalled
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity
+from annexshell.remotes.peer import PeerStore
+from annexshell.transport.link import Link
 from tests.support.async_tests import clock_test
 from tests.support.clusters import inline
 from tests.support.memory_store import MemoryStore, key_of
-from tests.unit.cluster.scripted import Cluster, ScriptedStore, fetch
+from tests.support.pair import link_pair
+from tests.unit.cluster.scripted import Cluster, ScriptedStore, fetch, uuid_of
 
 CONTENT = b"0123456789abcdefghij"
 KEY = key_of(CONTENT)
@@ -140,3 +145,55 @@ async def test_what_is_no_nodes_failure_comes_out_as_it_is(cluster: Cluster) -> 
         cluster.add(MemoryStore())
     with pytest.raises(ZeroDivisionError):
         await Race(ask).run(cluster.nodes)
+
+
+# -- silence later on ---------------------------------------------------------------------
+
+
+def hanging_peer(said: bytes, links: list[Link]) -> PeerStore:
+    """A node that says so much and then nothing more."""
+
+    async def connect() -> Link:
+        ours, theirs = link_pair(pipes=True)
+        ours.name = "n0"
+        links.append(theirs)
+        await theirs.write(b"AUTH-SUCCESS %s\nVERSION 4\n" % uuid_of(0) + said)
+        return ours
+
+    peer = PeerStore("n0", uuid_of(0), connect, timeout=60)
+    peer.newest = 4
+    return peer
+
+
+@clock_test
+async def test_a_node_that_says_no_verdict_holds_up_for_a_short_time(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    links: list[Link] = []
+    peer = hanging_peer(b"DATA 20\n" + CONTENT, links)
+    cluster.nodes.append(Node("n0", uuid_of(0), peer))
+    cluster.listed.add(uuid_of(0))
+    async with cluster.reader().get(KEY, 0, b"") as payload:
+        assert await fetch(payload) == CONTENT
+        assert await payload.verdict() is Validity.INVALID
+    assert trio.current_time() == 60
+    assert is_missing(cluster.nodes[0])
+    assert [m.partition(";")[0] for m in caplog.messages] == [
+        "n0 failed: n0 was silent for 1m in the middle of a payload"
+    ]
+    await peer.aclose()
+    links[0].close()
+
+
+@clock_test
+async def test_the_only_node_is_waited_for_longer(cluster: Cluster) -> None:
+    links: list[Link] = []
+    peer = hanging_peer(b"DATA 20\n" + CONTENT[:9], links)
+    cluster.nodes.append(Node("n0", uuid_of(0), peer))
+    cluster.listed.add(uuid_of(0))
+    with pytest.raises(PayloadStalled, match="n0 was silent for 5m"):
+        async with cluster.reader().get(KEY, 0, b"") as payload:
+            await fetch(payload)
+    assert trio.current_time() == 300
+    await peer.aclose()
+    links[0].close()
