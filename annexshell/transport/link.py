@@ -47,7 +47,10 @@ class Link:
         self._moved = -math.inf
         self._failure: LinkStalled | None = None
         self._reads, self._writes = Guard(), Guard()
-        self._is_file = stat.S_ISREG(os.fstat(reading).st_mode)
+        mode = os.fstat(reading).st_mode
+        # As /dev/null, and unlike a terminal, a pipe or a socket.
+        device = stat.S_ISCHR(mode) and not os.isatty(reading)
+        self._is_file = device or stat.S_ISREG(mode)
         self._found = {fd: os.get_blocking(fd) for fd in {reading, writing}}
         for fd in self._found:
             os.set_blocking(fd, False)
@@ -96,6 +99,16 @@ class Link:
             await trio.sleep_forever()
         await self.hung_up()
         while not any(event & _ENDED for _, event in poll.poll(0)):
+            await trio.sleep(_LOOKING)
+
+    async def unheard(self) -> None:
+        """Return when nobody can read what is written any more.
+
+        Unlike `gone` it is no news that the peer has said all it will say.
+        """
+        poll = select.poll()
+        poll.register(self.writing, 0)
+        while not poll.poll(0):
             await trio.sleep(_LOOKING)
 
     # -- bounded waiting -----------------------------------------------------------------
