@@ -1,6 +1,6 @@
 # Every verb prepares what it needs, on a fresh machine with Python 3.11+, git and ssh.
 #
-#   make demo      a gateway, two remotes and a client, with the real git-annex commands
+#   make demo      a cluster behind a gateway and a client, with the real git-annex commands
 #   make test      the whole test suite
 #   make check     formatting, linting, types and the unit tests; under a minute
 #   make interop   the tests against the real git-annex client and sshd

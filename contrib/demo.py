@@ -1,4 +1,4 @@
-"""make demo: a gateway, two remotes behind it, and a client, with the real git-annex.
+"""make demo: a gateway, a cluster of three disks, and a client, with the real git-annex.
 
 Everything lives in a temporary folder that is removed at the end, also after a failure or
 ^C. The commands are shown as a person would type them; each result is checked. The exit
@@ -46,6 +46,10 @@ GIT_CONFIG = """\
 [gc]
     auto = 0
 """
+
+#: Who sets up a cluster; git-annex's own commands of those names do the same.
+ADMIN = "annexshell-admin"
+DISKS = ("disk1", "disk2", "disk3")
 
 STYLES = {"bold": "\033[1m", "dim": "\033[2m", "plain": "\033[0m"}
 
@@ -188,26 +192,35 @@ class Demo:
             self.server.wait()
 
 
-def play(demo: Demo) -> None:
-    """The demo itself, in the order a person would do it."""
+def set_up(demo: Demo) -> None:
+    """The gateway and its disks, and the cluster of them."""
     place = demo.place
     demo.say(
-        "On the server: a repository, and two disks that only the server can reach"
+        "On the server: a repository, and three disks that only the server reaches"
     )
-    for name in ("gateway", "disk1", "disk2"):
+    for name in ("gateway", *DISKS):
         demo.repository(name)
     demo.cwd = place / "gateway"
     tree = demo.quietly("git hash-object -w -t tree /dev/null").strip()
     commit = demo.quietly(f"git commit-tree -m start {tree}").strip()
     demo.quietly(f"git update-ref refs/heads/main {commit}")
-    for disk in ("disk1", "disk2"):
-        demo.show(f"git remote add {disk} ../{disk}")
-        demo.show(f"git config remote.{disk}.annex-proxy true")
-    demo.quietly("git fetch --quiet --all")
+    for disk in DISKS:
+        demo.quietly(f"git remote add {disk} ../{disk}")
+        demo.quietly(f"git fetch --quiet {disk}")
     demo.quietly("git annex merge")
-    demo.show("git annex updateproxy", says="Started proxying for disk1")
 
+    demo.say("The disks become a cluster: clients see one place to store things in")
+    demo.show(f"{ADMIN} initcluster store")
+    for disk in DISKS:
+        demo.show(f"git config remote.{disk}.annex-cluster-node store")
+    demo.show(f"{ADMIN} updatecluster")
     demo.start_server()
+
+
+def play(demo: Demo) -> None:
+    """The demo itself, in the order a person would do it."""
+    place = demo.place
+    set_up(demo)
     demo.cwd = place
     demo.say("On the laptop: clone it over ssh; annexshell answers")
     demo.show(f"git clone --quiet ssh://server{place}/gateway laptop")
@@ -216,45 +229,59 @@ def play(demo: Demo) -> None:
     (demo.cwd / "photo.jpg").write_bytes(PHOTO)
     demo.show("git annex add photo.jpg", says="ok")
     demo.quietly("git commit --quiet -m photo")
-    demo.show("git annex push origin --no-content")
 
-    demo.say("Store it in the server's repository, and on a disk behind it")
-    demo.show("git annex copy photo.jpg --to origin", says="ok")
-    demo.show("git annex copy photo.jpg --to origin-disk1", says="ok")
-    demo.show("git annex whereis photo.jpg", says="disk1")
-    demo.expect_at("photo.jpg", "laptop", "gateway", "disk1")
+    demo.say("Upload it once: it is stored on three disks")
+    demo.show("git annex copy photo.jpg --to origin-store", says="ok")
+    demo.show("git annex whereis photo.jpg", says="disk3")
+    demo.expect_at("photo.jpg", "laptop", "cluster store", *DISKS)
 
-    demo.say("Drop it here: two copies elsewhere are locked while that happens")
-    demo.show("git annex drop photo.jpg --numcopies 2", says="ok")
-    demo.expect_at("photo.jpg", "gateway", "disk1")
+    demo.say("Drop it here: copies on the disks are locked while that happens")
+    demo.show("git annex drop photo.jpg --numcopies 3", says="ok")
     if (demo.cwd / "photo.jpg").exists():
         raise Wrong("the content is still on the laptop")
 
-    demo.say("Get it back from the disk, through the server")
-    demo.show("git annex get photo.jpg --from origin-disk1", says="ok")
+    demo.say("Each disk can be used by itself; one of three needed copies stays")
+    refused = "git annex drop photo.jpg --from origin-disk2 --numcopies 3"
+    demo.show(refused, fails=True, says="unsafe")
+    lose_a_disk(demo)
+
+    demo.say("Drop it from the whole cluster")
+    demo.show("git annex drop photo.jpg --from origin-store", says="ok")
+    demo.expect_at("photo.jpg", "laptop")
+
+    demo.say("Is everything sound?")
+    check(demo)
+
+
+def lose_a_disk(demo: Demo) -> None:
+    """One of the disks goes away, and comes back."""
+    demo.say("A disk is gone, and the laptop still gets its photo back")
+    demo.show("mv ../disk1 ../unplugged")
+    demo.show("git annex get photo.jpg --from origin-store", says="ok")
     if (demo.cwd / "photo.jpg").read_bytes() != PHOTO:
         raise Wrong("the content that came back is not what was stored")
 
-    demo.say("Move the copy on disk1 away, and another to disk2")
-    demo.show("git annex drop photo.jpg --from origin-disk1", says="ok")
-    demo.show("git annex move photo.jpg --to origin-disk2", says="ok")
-    demo.expect_at("photo.jpg", "gateway", "disk2")
+    demo.say("It cannot be dropped everywhere while a disk that has it is gone")
+    dropping = "git annex drop photo.jpg --from origin-store"
+    demo.show(dropping, fails=True, says="disk1")
+    demo.expect_at("photo.jpg", "laptop", "cluster store", "disk1")
 
-    demo.say("Dropping one of two copies is refused when two are to be kept")
-    refused = "git annex drop photo.jpg --from origin-disk2 --numcopies 2"
-    demo.show(refused, fails=True, says="unsafe")
-    demo.expect_at("photo.jpg", "gateway", "disk2")
+    demo.say("The disk is back, with the photo on it")
+    demo.show("mv ../unplugged ../disk1")
+    demo.show("git annex fsck photo.jpg --from origin-disk1", says="ok")
 
-    demo.say("Is everything sound?")
-    demo.show("git annex fsck photo.jpg --from origin-disk2", says="ok")
+
+def check(demo: Demo) -> None:
+    """Every repository agrees with its disk."""
     demo.quietly("git annex sync --no-content origin")
-    for name in ("laptop", "gateway", "disk1", "disk2"):
-        demo.cwd = place / name
-        if name.startswith("disk"):  # learns from the gateway where else things are
+    for name in ("laptop", "gateway", *DISKS):
+        demo.cwd = demo.place / name
+        if name in DISKS:  # learns from the gateway where else things are
             demo.quietly("git fetch --quiet ../gateway git-annex:synced/git-annex")
             demo.quietly("git annex merge")
-        demo.show("git annex fsck --all --quiet")
-        demo.show("git fsck --strict --no-dangling --no-progress")
+        run = demo.quietly if name in DISKS[1:] else demo.show
+        run("git annex fsck --all --quiet")
+        demo.quietly("git fsck --strict --no-dangling --no-progress")
 
 
 def remove(place: Path) -> None:

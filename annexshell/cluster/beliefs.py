@@ -14,11 +14,11 @@ from annexshell.proxy.store import known_only
 
 
 def of_a_node(
-    others: Iterable[UUID], described: Collection[UUID], asked: Collection[UUID]
+    others: Iterable[UUID], described: Collection[UUID], direct: Collection[UUID]
 ) -> tuple[UUID, ...]:
     """Those of ``others`` that a direct node may name besides itself: repositories in
-    uuid.log, unless they were ``asked`` themselves."""
-    return tuple(u for u in known_only(others, described) if u not in asked)
+    uuid.log, unless they are ``direct`` nodes, which speak for themselves."""
+    return tuple(u for u in known_only(others, described) if u not in direct)
 
 
 def of_a_gateway(

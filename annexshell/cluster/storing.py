@@ -90,6 +90,7 @@ class Upload:
         self._refused: RequestError | None = None
         self._holders: frozenset[UUID] = frozenset()
         self._living: frozenset[UUID] = frozenset()
+        self._direct: frozenset[UUID] = frozenset()
 
     # -- asking ----------------------------------------------------------------------------
 
@@ -100,6 +101,7 @@ class Upload:
         context = self._context
         self._holders = await context.holders(self._key)
         self._living = await context.living()
+        self._direct = frozenset(n.uuid for n in nodes if not n.gateway)
         wanted = partial(_is_wanted, context, self._key, self._name)
         first = candidates(nodes, self._holders, self._living, wanted)
         for group in (first, [node for node in nodes if node not in first]):
@@ -325,8 +327,8 @@ class Upload:
             return ()
         if seat.node.gateway:
             return beliefs.of_a_gateway(others, self._living)
-        asked = {s.node.uuid for s in self._seats}
-        return beliefs.of_a_node(others, await self._context.described(), asked)
+        described = await self._context.described()
+        return beliefs.of_a_node(others, described, self._direct)
 
     def _first_reason(self) -> str:
         reasons = (

@@ -28,6 +28,7 @@ from tests.support.world import World, find, remove_tree
 SERVER_PROGRAM = os.environ.get("ANNEXSHELL_TEST_SERVER", "annexshell")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist looks at the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
     for item in items:

@@ -141,7 +141,8 @@ class _MemoryIntake:
             received.extend(piece)
 
         try:
-            await moving.feed(payload, take, 7)
+            # Odd pieces of what is small; what is large would take too many.
+            await moving.feed(payload, take, 7 if payload.length < 1000 else 1 << 16)
             verdict = await payload.verdict()
         except BaseException:
             self.store.partial[self.key] = bytes(received)

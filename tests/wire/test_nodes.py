@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from functools import partial
 
-import attrs
 import trio
 import trio.testing
 
 from annexshell.model.ids import UUID
 from annexshell.protocol.conversation import Role
-from annexshell.protocol.messages import Message
 from annexshell.proxy.store import ProxiedStore
 from annexshell.remotes.peer import PeerStore
 from annexshell.serve.answers import Session
@@ -24,8 +22,9 @@ from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 from tests.support.locations import MemoryLocations
 from tests.support.memory_store import key_of
-from tests.support.pair import link_pair
-from tests.support.script import Step, play, steps_of
+from tests.support.pair import allow
+from tests.support.script import play, steps_of
+from tests.support.scripted_nodes import Nodes
 
 X = UUID(b"11111111-1111-4111-8111-111111111111")
 A = UUID(b"aaaaaaaa-1111-4111-8111-111111111111")
@@ -33,46 +32,6 @@ B = UUID(b"bbbbbbbb-1111-4111-8111-111111111111")
 CONTENT = b"hello world"
 K = key_of(CONTENT)
 WORDS = {"K": K.text, "X": X, "A": A, "B": B}
-
-
-def allow(request: Message) -> None:
-    """A server in no particular mode."""
-
-
-@attrs.define
-class Nodes:
-    """One scripted node a connection; a connection too many is refused."""
-
-    nursery: trio.Nursery
-    scripts: list[list[Step]]
-
-    async def connect(self) -> Link:
-        if not self.scripts:
-            raise OSError("no such host")
-        ours, theirs = link_pair(pipes=True)
-        self.nursery.start_soon(act, theirs, self.scripts.pop(0))
-        return ours
-
-
-async def act(link: Link, steps: list[Step]) -> None:
-    """Be the node: hear exactly what the proxy is to say, and answer."""
-    heard = b""
-    for mark, text in steps:
-        line = text if mark[1] == "|" else text + b"\n"
-        if mark == "<<" and text == b"EOF":
-            break
-        if mark[0] == "<":
-            await link.write(line)
-            continue
-        wanted = b"" if text == b"EOF" else line
-        while len(heard) < max(1, len(wanted)):
-            more = await link.read(1000)
-            if not more:
-                break
-            heard += more
-        assert heard[: max(1, len(wanted))] == wanted, (heard, wanted)
-        heard = heard[len(wanted) :]
-    link.close()
 
 
 async def _serve(
