@@ -41,7 +41,7 @@ class NoSuchRemote(ShellError):
     text = (
         'there is no available git remote named "{name}" ({path}): {gateway} must be a git'
         " remote over ssh whose annex-uuid is known, and a gateway of the cluster by the"
-        " git-annex branch; fetch from it first"
+        " git-annex branch; fetch from it first, and for --dry-run also git annex merge"
     )
 
 

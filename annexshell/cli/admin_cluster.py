@@ -165,7 +165,7 @@ def _told(
     found: dict[str, object], steps: list[str], dry_run: bool, as_json: bool
 ) -> None:
     if as_json:
-        say_json({"dry_run": dry_run, **found})
+        say_json({"dry-run": dry_run, **found})
     elif dry_run:
         for step in steps:
             say(f"would {step}")

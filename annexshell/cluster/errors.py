@@ -9,8 +9,8 @@ class NoNodes(RequestError):
     """Never answered with ALREADY-HAVE or SUCCESS: a client would drop its only copy."""
 
     text = (
-        "cluster has no available nodes ({name}): see whether its nodes are in cluster.log"
-        " and in the git config of the gateway, with git annex updatecluster"
+        "cluster has no available nodes ({name}): annexshell-admin cluster status, at the"
+        " gateway, tells why"
     )
 
 
@@ -38,4 +38,13 @@ class NoTimeLimit(PeerFailed):
     text = (
         "{name} cannot remove content only before a given time, and has it ({detail}):"
         " upgrade git-annex there"
+    )
+
+
+class NotKept(PeerFailed):
+    """It need not be the node: a client whose disk is full says the same."""
+
+    text = (
+        "{name} delivered content that the client could not use ({key}): if that happens"
+        " again, run git annex fsck there"
     )

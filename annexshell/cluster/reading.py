@@ -14,6 +14,7 @@ from typing import Protocol
 import trio
 
 from annexshell.cluster import choice
+from annexshell.cluster.errors import NotKept
 from annexshell.cluster.failover import Delivery
 from annexshell.cluster.health import asking, named
 from annexshell.cluster.node import Node
@@ -155,6 +156,8 @@ class Reader:
 
     def doubt(self, key: Key, nodes: Sequence[Node]) -> None:
         """The client called what these delivered invalid: ask others first for the key."""
+        for node in nodes:
+            log.warning("%s", NotKept(name=node.name, key=key))
         self._doubted.setdefault(key, set()).update(nodes)
         while len(self._doubted) > _MOST_DOUBTED:
             self._doubted.pop(next(iter(self._doubted)))

@@ -34,6 +34,7 @@ from annexshell.proxy import turns
 from annexshell.store import Outcome
 
 _UNSAID = "it did not remove the content, and said no reason"
+_TOO_LATE = "the time until which the content might be removed was over"
 
 
 @attrs.define(eq=False)
@@ -99,9 +100,14 @@ class _Removal:
             return
         if not part.ok:
             reason = part.outcome.reason
-            told = PeerFailed(name=part.node.name, detail=reason or _UNSAID)
+            told = PeerFailed(name=part.node.name, detail=reason or self._unsaid())
             failed(part.node, told)
             part.failure = told if reason else None
+
+    def _unsaid(self) -> str:
+        """What nodes do not say: that the client's locks elsewhere may have ended."""
+        over = self._before is not None and self._before <= self._context.clock()
+        return _TOO_LATE if over else _UNSAID
 
     async def _removed_from(self, node: Node) -> Outcome:
         if self._before is None:

@@ -112,7 +112,7 @@ class Upload:
                 return self
             if any(seat.has for seat in self._seats):
                 return await self._already_there()
-        raise NoneStored(name=context.name, detail=self._first_reason())
+        raise self._none_stored()
 
     async def _ask(self, nursery: trio.Nursery, nodes: Sequence[Node]) -> None:
         """Return when all have answered, or the first one has had to wait enough."""
@@ -225,7 +225,7 @@ class Upload:
             return Outcome(True, claimed)
         if self._refused is not None:
             raise self._refused
-        return Outcome(False, reason=self._first_reason())
+        return Outcome(False, reason=str(self._none_stored()))
 
     async def _have_adopted(self, offered: list[Seat]) -> None:
         for seat in offered:
@@ -330,11 +330,13 @@ class Upload:
         described = await self._context.described()
         return beliefs.of_a_node(others, described, self._direct)
 
-    def _first_reason(self) -> str:
+    def _none_stored(self) -> NoneStored:
+        """With the first reason that a node had."""
         reasons = (
             str(named(seat.node, seat.reason)) for seat in self._seats if seat.reason
         )
-        return next(reasons, "none of them said why")
+        detail = next(reasons, "none of them said why")
+        return NoneStored(name=self._context.name, detail=detail)
 
 
 async def _adopted(intake: Intake) -> Outcome:

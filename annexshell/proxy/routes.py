@@ -137,7 +137,7 @@ def _cluster(
     """The cluster, if it is one of ours: an unknown one would look like an empty one."""
     if asked not in clusters:
         detail = (
-            "cluster.log does not list it; run git annex updatecluster in the gateway"
+            "cluster.log does not list it; run annexshell-admin updatecluster there"
         )
         raise CannotServeCluster(uuid=asked, detail=detail)
     names = [name for name, uuid in own_clusters(config).items() if uuid == asked]
@@ -146,7 +146,7 @@ def _cluster(
     if not names and not reached:
         detail = (
             "no annex.cluster.NAME of the gateway's git config has this uuid, and none of"
-            " its remotes is a gateway of it; set it, or run git annex extendcluster there"
+            " its remotes is a gateway of it; set it, or run annexshell-admin extendcluster"
         )
         raise CannotServeCluster(uuid=asked, detail=detail)
     return ClusterRoute(asked, min(names, default=listed))

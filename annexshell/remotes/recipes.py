@@ -39,7 +39,8 @@ def recipe_for(config: GitConfig, name: str) -> LocalPath | SshHost:
     """
     url = config.get(f"remote.{name}.url")
     if url is None:
-        raise PeerUnreachable(name=name, detail="it has no url")
+        detail = "it has no url; special remotes cannot be used through a gateway yet"
+        raise PeerUnreachable(name=name, detail=detail)
     recipe = _parse(name, instead_of(config, url))
     if "\0" in recipe.path:
         raise PeerUnreachable(name=name, detail="its url holds a NUL")

@@ -47,10 +47,7 @@ class Link:
         self._moved = -math.inf
         self._failure: LinkStalled | None = None
         self._reads, self._writes = Guard(), Guard()
-        mode = os.fstat(reading).st_mode
-        # As /dev/null, and unlike a terminal, a pipe or a socket.
-        device = stat.S_ISCHR(mode) and not os.isatty(reading)
-        self._is_file = device or stat.S_ISREG(mode)
+        self._is_file = stat.S_ISREG(os.fstat(reading).st_mode)
         self._found = {fd: os.get_blocking(fd) for fd in {reading, writing}}
         for fd in self._found:
             os.set_blocking(fd, False)
@@ -89,15 +86,19 @@ class Link:
         if self._is_file:
             # It cannot be waited for: what it holds is there already.
             return
-        await trio.lowlevel.wait_readable(self.reading)
+        try:
+            await trio.lowlevel.wait_readable(self.reading)
+        except PermissionError:
+            # Nor can some devices, such as /dev/null.
+            self._is_file = True
 
     async def gone(self) -> None:
         """Return when the peer has closed; what it says meanwhile is left unread."""
         poll = select.poll()
         poll.register(self.reading, select.POLLRDHUP)
+        await self.hung_up()
         if self._is_file:
             await trio.sleep_forever()
-        await self.hung_up()
         while not any(event & _ENDED for _, event in poll.poll(0)):
             await trio.sleep(_LOOKING)
 

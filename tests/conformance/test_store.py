@@ -192,7 +192,11 @@ async def test_what_is_there_is_not_taken_again(make: Maker) -> None:
 
 
 @every_store
-@pytest.mark.parametrize("bad", [CONTENT[:-1] + b"X", CONTENT[:-1], CONTENT + b"X"])
+@pytest.mark.parametrize(
+    "bad",
+    [CONTENT[:-1] + b"X", CONTENT[:-1], CONTENT + b"X"],
+    ids=["other", "less", "more"],  # pytest puts them into the environment
+)
 @trio_test
 async def test_other_content_than_the_keys_is_not_kept(make: Maker, bad: bytes) -> None:
     async with make() as store:

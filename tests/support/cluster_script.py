@@ -57,8 +57,8 @@ CLIENT = "<< AUTH-SUCCESS {C}\n>> VERSION 4\n<< VERSION 4\n"
 UPLOAD = ">> DATA 20\n>| {DATA}\n>> VALID\n"
 Scripts = str | Sequence[str]
 NO_NODES = (
-    b"cluster has no available nodes (mycluster): see whether its nodes are in cluster.log"
-    b" and in the git config of the gateway, with git annex updatecluster"
+    b"cluster has no available nodes (mycluster): annexshell-admin cluster status, at the"
+    b" gateway, tells why"
 )
 NOTHING_REMOVED = b"FAILURE"
 NONE_TOOK = b"no node of cluster mycluster took the content: n1 failed: disk on fire"

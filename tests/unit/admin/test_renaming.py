@@ -187,7 +187,7 @@ def test_a_dry_run_changes_nothing(
         "would unset annex.cluster.foo",
     ]
     assert command(estate, "foo", "new", "-n", "--json") == 0
-    assert json.loads(capsys.readouterr().out)["dry_run"] is True
+    assert json.loads(capsys.readouterr().out)["dry-run"] is True
     assert state(estate) == before
 
 

@@ -451,7 +451,7 @@ async def test_nodes_hear_what_the_client_said(cluster: Cluster) -> None:
 
 @trio_test
 async def test_who_delivered_what_the_client_refused_is_asked_last(
-    cluster: Cluster,
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
 ) -> None:
     nodes = [cluster.add(having(7)), cluster.add(having()), cluster.add(having())]
     reader = cluster.reader()
@@ -459,6 +459,10 @@ async def test_who_delivered_what_the_client_refused_is_asked_last(
         await fetch(payload)
     assert await reader.ordered(KEY) == [nodes[2], nodes[0], nodes[1]]
     assert await reader.ordered(UNSIZED) == nodes
+    for node in nodes[:2]:
+        said = f"{node.name} delivered content that the client could not use ({KEY})"
+        assert caplog.text.count(said) == 1
+    assert nodes[2].name not in caplog.text
 
 
 @trio_test

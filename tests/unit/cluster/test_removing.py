@@ -270,13 +270,16 @@ async def test_clocks_are_read_in_the_order_that_shortens(tmp_path: Path) -> Non
 
 
 @clock_test
-async def test_what_may_not_be_removed_any_more_stays(tmp_path: Path) -> None:
+async def test_what_may_not_be_removed_any_more_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     nodes = {N1: holding(now=5), N2: holding(now=10**9)}
     cluster = cluster_of(dict(nodes), tmp_path)
     listed(cluster, N1, N2)
     session = cluster.session()
     assert not (await session.remove(K, await session.timestamp())).ok
     assert not (await session.remove(K, 0)).ok
+    assert caplog.text.count("n1 failed: the time until which") == 2
     assert [store.contents for store in nodes.values()] == [{K: CONTENT}] * 2
     assert cluster.locations.holders(K) == {N1, N2}
     assert (await session.remove(K, await session.timestamp() + 1000)).ok

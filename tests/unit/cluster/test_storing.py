@@ -188,6 +188,7 @@ async def test_content_that_is_not_the_keys_is_nowhere(tmp_path: Path) -> None:
     cluster = cluster_of({N1: MemoryStore(), N2: MemoryStore()}, tmp_path)
     outcome = await sent(cluster.session(), K, CONTENT[:-1] + b"X")
     assert not outcome.ok and outcome.others == ()
+    assert outcome.reason.startswith("no node of cluster c took the content: ")
     agree(cluster)
 
 

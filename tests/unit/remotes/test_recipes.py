@@ -66,7 +66,7 @@ def test_urls_that_are_not_followed(url: str) -> None:
 
 
 def test_a_remote_without_url() -> None:
-    with pytest.raises(PeerUnreachable, match="it has no url"):
+    with pytest.raises(PeerUnreachable, match="it has no url; special remotes"):
         recipe_for(config(), "r")
 
 
