@@ -176,6 +176,7 @@ async def test_a_node_that_says_no_verdict_holds_up_for_a_short_time(
     async with cluster.reader().get(KEY, 0, b"") as payload:
         assert await fetch(payload) == CONTENT
         assert await payload.verdict() is Validity.INVALID
+        payload.kept = True
     assert trio.current_time() == 60
     assert is_missing(cluster.nodes[0])
     assert [m.partition(";")[0] for m in caplog.messages] == [
