@@ -355,6 +355,12 @@ class PayloadStalled(PayloadShort):
     text = "{name} was silent for {time} in the middle of a payload"
 
 
+class PayloadUnreadable(PayloadShort):
+    """The system cannot read more of it: a bad disk, or a connection that was reset."""
+
+    text = "the content cannot be read any further ({name}): {detail}"
+
+
 # -- mistakes in the protocol ----------------------------------------------------------------
 
 

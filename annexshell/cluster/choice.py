@@ -9,7 +9,7 @@ from random import Random
 from annexshell.cluster.node import Node
 from annexshell.model.ids import UUID
 
-_Rank = tuple[bool, bool, float]
+_Rank = tuple[bool, bool, bool, float]
 
 
 def holders(
@@ -35,12 +35,14 @@ def ordered(
 ) -> list[Node]:
     """The order in which to ask: by cost, then how busy they are, then by chance.
 
-    Those that are ``doubted`` come after the others, and those missing at ``now`` last.
+    Those that are ``doubted`` come after the others, then those that were slow to answer,
+    and those missing at ``now`` last.
     ``busy`` tells the transfers under way; it is asked only where that decides.
     """
 
     def rank(node: Node) -> _Rank:
-        return now < node.missing_until, node in doubted, node.cost
+        missing, late = now < node.missing_until, now < node.late_until
+        return missing, late, node in doubted, node.cost
 
     ties = Counter(rank(node) for node in nodes)
 

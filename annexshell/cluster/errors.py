@@ -28,6 +28,10 @@ class NodeGivenUp(PeerFailed):
     text = "{name} was left out: {detail}"
 
 
+class NodeHangs(NodeGivenUp):
+    """It said nothing, while others were done; so it may say nothing the next time."""
+
+
 class NoTimeLimit(PeerFailed):
     """Without one a node might remove the last copy, when locks elsewhere have expired."""
 

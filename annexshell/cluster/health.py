@@ -1,9 +1,10 @@
 """Asking a node: its failures stay its own, are told once, and are remembered for a time.
 
 A node that cannot be reached, or that hangs, is left out for a while, and for longer each
-time it fails again: requests fail for it at once. Nothing of a node's may take the session
-with it, so what its store lets through by mistake becomes a failure of that node too. What
-is not a node's goes through: cancellation, and the early end of what a client sends.
+time it fails again or the more time that took: requests fail for it at once. Nothing of a
+node's may take the session with it, so what its store lets through by mistake becomes a
+failure of that node too. What is not a node's goes through: cancellation, and the early end
+of what a client sends.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 
 import trio
 
+from annexshell.cluster.errors import NodeHangs
 from annexshell.cluster.node import Node
 from annexshell.errors import (
     AnnexshellError,
@@ -36,10 +38,15 @@ FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
 """Seconds for which it is left out at most; twice as long each time until then."""
 
+LATE = 60.0
+"""Seconds for which others are asked before one that was slow to answer."""
+NO_ANSWER = "no answer within {waited:g} seconds, and another node has answered"
+
 NODE_FAILURES = (AnnexshellError, OSError, trio.ClosedResourceError)
 """What a store raises, or lets through, where its node has failed."""
 
 _DOUBLINGS = 6
+_TIMES_LOST = 5
 
 
 @contextmanager
@@ -54,12 +61,13 @@ def asking(node: Node, *, fed: bool = False) -> Iterator[None]:
     """
     if node.failure is not None and is_missing(node):
         raise type(node.failure)(**node.failure.fields)
+    begun = trio.current_time()
     try:
         yield
     except NODE_FAILURES as error:
         if fed and isinstance(error, PayloadShort):
             raise
-        told = failed(node, error)
+        told = failed(node, error, trio.current_time() - begun)
         if isinstance(error, RequestError):
             raise
         raise told from error
@@ -83,8 +91,11 @@ def is_missing(node: Node) -> bool:
     return trio.current_time() < node.missing_until
 
 
-def failed(node: Node, error: Exception) -> RequestError:
-    """Log that the node failed, and leave it out if it cannot be reached; see `named`."""
+def failed(node: Node, error: Exception, lost: float = 0) -> RequestError:
+    """Log that the node failed, and leave it out if it cannot be reached; see `named`.
+
+    Finding out took ``lost`` seconds: so much is not to be lost again soon.
+    """
     told = named(node, error)
     if isinstance(error, PeerRefused):
         # It was there to say so.
@@ -92,12 +103,23 @@ def failed(node: Node, error: Exception) -> RequestError:
     if not _out_of_reach(error):
         log.warning("%s", told)
         return told
-    pause = min(FIRST_PAUSE * 2 ** min(node.failures, _DOUBLINGS), LONGEST_PAUSE)
+    pause = FIRST_PAUSE * 2 ** min(node.failures, _DOUBLINGS)
+    pause = round(min(max(pause, _TIMES_LOST * lost), LONGEST_PAUSE))
     node.missing_until = trio.current_time() + pause
     node.failure = told
     node.failures += 1
     log.warning("%s; it is left out for %s", told, spell_duration(pause))
     return told
+
+
+def beaten(node: Node, waited: float) -> None:
+    """Note that it had not answered in ``waited`` seconds, when another node did.
+
+    It may be well, and only slow; so it is asked again where no other node will do.
+    """
+    node.late_until = trio.current_time() + LATE
+    slow = PeerFailed(name=node.name, detail=NO_ANSWER.format(waited=waited))
+    log.warning("%s; others are asked first for %s", slow, spell_duration(LATE))
 
 
 def answered(node: Node) -> None:
@@ -117,5 +139,5 @@ def named(node: Node, error: Exception) -> RequestError:
 
 def _out_of_reach(error: Exception) -> bool:
     silent = isinstance(error.__cause__, LinkStalled | PayloadStalled)
-    gone = isinstance(error, PeerUnreachable | RepositoryReplaced)
+    gone = isinstance(error, PeerUnreachable | RepositoryReplaced | NodeHangs)
     return gone or silent or isinstance(error, LinkStalled | PayloadStalled)

@@ -19,7 +19,8 @@ class Node:
     §8.2 b): ``uuid`` is the cluster's then. ``cost`` is as git-annex reckons it, less is
     better. ``missing_until`` is a time of trio's clock before which it is not worth trying
     to reach it again, ``failure`` what it failed with then, and ``failures`` how often it
-    did so in a row; `health` keeps these three.
+    did so in a row. Before ``late_until`` it is better to ask another one first, which was
+    quicker. `health` keeps these four.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Node:
     missing_until: float = -math.inf
     failure: RequestError | None = None
     failures: int = 0
+    late_until: float = -math.inf
 
     def forgive(self) -> None:
         """Forget that it failed."""

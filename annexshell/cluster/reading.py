@@ -18,6 +18,7 @@ from annexshell.cluster.errors import NotKept
 from annexshell.cluster.failover import Delivery
 from annexshell.cluster.health import asking, named
 from annexshell.cluster.node import Node
+from annexshell.cluster.racing import Race
 from annexshell.errors import (
     NotOnReachableNodes,
     PeerFailed,
@@ -29,6 +30,7 @@ from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
 from annexshell.repository.busy import Busy
+from annexshell.repository.timeouts import NODE
 
 log = logging.getLogger("annexshell.cluster")
 
@@ -59,7 +61,10 @@ class Correct(Protocol):
 
 
 class Reader:
-    """``nodes`` of ``cluster``, of which ``locations`` tells who has what."""
+    """``nodes`` of ``cluster``, of which ``locations`` tells who has what.
+
+    ``patience`` is how many seconds one may be silent where another can go on.
+    """
 
     def __init__(
         self,
@@ -69,6 +74,7 @@ class Reader:
         busy: Busy,
         correct: Correct,
         random: Random | None = None,
+        patience: float = NODE,
     ) -> None:
         self._cluster = cluster
         self._nodes = nodes
@@ -77,6 +83,7 @@ class Reader:
         self._random = random or Random()
         self._doubted: dict[Key, set[Node]] = {}
         self._busy = busy
+        self._patience = patience
 
     def ordered(self, key: Key) -> list[Node]:
         """The nodes to ask for the content, best first. Raises BranchUnreadable."""
@@ -97,24 +104,25 @@ class Reader:
 
         Raises NotOnReachableNodes, BranchUnreadable.
         """
-        found = False
         causes: list[RequestError] = []
         stale: list[Node] = []
-        for node in self.ordered(key):
+
+        async def ask(node: Node) -> bool | None:
             try:
                 with asking(node):
                     found = await node.store.present(key)
             except RequestError as error:
                 causes.append(named(node, error))
-                continue
-            if found:
-                break
-            if not node.gateway:
+                return None
+            if not found and not node.gateway:
                 stale.append(node)
+            return found or None
+
+        found = await Race(ask).run(self.ordered(key))
         await self._mend(key, stale)
         if causes and not found:
             raise _nowhere(key, causes)
-        return found
+        return bool(found)
 
     async def _mend(self, key: Key, stale: list[Node]) -> None:
         for node in stale:
@@ -130,7 +138,7 @@ class Reader:
     async def get(self, key: Key, offset: int, name: bytes) -> AsyncIterator[Payload]:
         """See `Store.get`. Raises NotOnReachableNodes, BranchUnreadable."""
         nodes = self.ordered(key)
-        delivery = Delivery(self._busy, key, offset, name, nodes)
+        delivery = Delivery(self._busy, key, offset, name, nodes, self._patience)
         payload = await delivery.begin()
         if payload is None:
             if delivery.causes:

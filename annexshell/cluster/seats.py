@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 import attrs
 import trio
 
-from annexshell.cluster.errors import NodeGivenUp
+from annexshell.cluster.errors import NodeGivenUp, NodeHangs
 from annexshell.cluster.health import asking, failed
 from annexshell.cluster.node import Node
 from annexshell.errors import AnnexshellError, PeerFailed
@@ -119,14 +119,13 @@ class Seat:
 
     def give_up(self, detail: str) -> None:
         """Cancel whatever it does."""
-        self._left_out(detail)
+        self._left_out(NodeHangs(name=self.node.name, detail=detail))
         self._scope.cancel()
 
     def do_without(self, detail: str) -> None:
         """Have it leave although it waits for bytes."""
-        self._left_out(detail)
+        self._left_out(NodeGivenUp(name=self.node.name, detail=detail))
         self.leave()
 
-    def _left_out(self, detail: str) -> None:
-        given_up = NodeGivenUp(name=self.node.name, detail=detail)
+    def _left_out(self, given_up: NodeGivenUp) -> None:
         self.failure = failed(self.node, given_up)

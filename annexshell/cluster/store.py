@@ -86,7 +86,12 @@ class ClusterStore:
         nodes, context = await self._selected(), self._context
         if self._reader is None:
             self._reader = Reader(
-                context.uuid, nodes, context.locations, context.busy, self._correct
+                context.uuid,
+                nodes,
+                context.locations,
+                context.busy,
+                self._correct,
+                patience=context.patience.node,
             )
         return self._reader
 

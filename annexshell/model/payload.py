@@ -12,6 +12,8 @@ from enum import Enum
 
 import attrs
 
+from annexshell.errors import PayloadShort
+
 
 class Validity(Enum):
     """What the sender says of its bytes once they are out (spec 01 §4.2)."""
@@ -34,8 +36,8 @@ class Payload:
     is a pipe or socket; ``ready`` returns when such a one has more, and raises PayloadShort
     where that takes too long (None: wait for ever). ``verdict`` may be awaited once, after
     the last byte. ``kept`` is set by the receiver when its peer said that it got everything.
-    ``substitute`` is awaited where the source ends early: it makes the payload go on from
-    another source, at the same byte, or returns False.
+    ``substitute`` is awaited where the source ends early, and told why: it makes the payload
+    go on from another source, at the same byte, or returns False.
     """
 
     length: int
@@ -45,7 +47,7 @@ class Payload:
     verdict: Callable[[], Awaitable[Validity]] = _unsaid
     source: str = "the sender"
     ready: Callable[[], Awaitable[None]] | None = None
-    substitute: Callable[[], Awaitable[bool]] | None = None
+    substitute: Callable[[PayloadShort], Awaitable[bool]] | None = None
     remaining: int = attrs.field(init=False)
     kept: bool = attrs.field(init=False, default=False)
 

@@ -163,7 +163,8 @@ class PeerStore:
             detail = ending(link.exit_code) or error
             raise PeerUnreachable(name=self.name, detail=detail) from error
         except BaseException:
-            await link.aclose()
+            # It hangs, or is not what it ought to be: nobody waits for its end.
+            link.abandon()
             raise
         return channel
 
@@ -234,12 +235,17 @@ class PeerStore:
             channel.say(request)
             return await channel.receive()
         except (LinkError, ProtocolError) as error:
-            await self._drop()
+            self._abandon()
             raise PeerFailed(name=self.name, detail=error) from error
         except BaseException:
             # Cancelled between question and answer: the answer would come out of turn.
-            await self._drop_now()
+            self._abandon()
             raise
+
+    def _abandon(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            channel.link.abandon()
 
     async def _drop_now(self) -> None:
         with trio.CancelScope(shield=True):
@@ -321,12 +327,12 @@ class PeerStore:
             raise PeerFailed(name=self.name, detail="it sent no content")
         payload = channel.incoming(answer.length)
         payload.source = self.name
-        payload.verdict = _trusting_nobody(payload.verdict)
+        payload.verdict = _trusting_nobody(self.name, payload.verdict)
         try:
             yield payload
         finally:
             if payload.remaining or channel.talk.state is not State.ACKNOWLEDGING:
-                await self._drop_now()
+                self._abandon()
             else:
                 channel.say(m.Success() if payload.kept else m.Failure())
                 await self._flush(channel)
@@ -363,8 +369,8 @@ class PeerStore:
         except LinkClosed:
             await self._drop_now()
         except BaseException:
-            # What was not sent is forgotten, and the peer would take the next request for it.
-            await self._drop_now()
+            # Half of a line may be out.
+            self._abandon()
             raise
 
 
@@ -375,12 +381,14 @@ def _unless_error(answer: m.Message) -> m.Message:
 
 
 def _trusting_nobody(
+    name: str,
     verdict: Callable[[], Awaitable[Validity]],
 ) -> Callable[[], Awaitable[Validity]]:
     async def said() -> Validity:
         try:
             return await verdict()
-        except (LinkError, ProtocolError):
+        except (LinkError, ProtocolError) as error:
+            log.warning("%s", PeerFailed(name=name, detail=error))
             return Validity.INVALID
 
     return said

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Any
 
 import attrs
@@ -39,6 +40,7 @@ from annexshell.store import AlreadyHave, Intake, Outcome, Store
 from annexshell.transport import moving
 from annexshell.transport.attention import attended
 from annexshell.transport.channel import Channel
+from annexshell.transport.link import Link
 
 log = logging.getLogger("annexshell.serve")
 
@@ -69,7 +71,8 @@ class Session:
     ``refuse`` raises the RequestError for a request that the server's mode forbids.
     ``rest`` is what to do while the client is silent after changing something. ``watch``
     waits for changes of refs. ``bypass`` hears what the client says straight behind its
-    VERSION. ``noted`` is what ``audit`` will be told of the request at hand.
+    VERSION. ``distant`` is true where others are behind ``store`` that may have to be waited
+    for. ``noted`` is what ``audit`` will be told of the request at hand.
     """
 
     channel: Channel
@@ -82,8 +85,19 @@ class Session:
     watch: Watch | None = None
     bypass: Bypass = nobody_listens
     introducing: bool = False
+    distant: bool = False
     audit: Audit = NOWHERE
     noted: Noted = attrs.field(factory=lambda: note(NOWHERE, m.Bypass()))
+
+    def heard(self) -> AbstractAsyncContextManager[Callable[[], None]]:
+        """A block that ends with LinkClosed when nobody listens to the answer any more.
+
+        What is yielded says that nobody else is waited for. Without others to wait for, it
+        is not worth a task for each request.
+        """
+        if self.distant:
+            return attended(self.channel.link, Link.unheard)
+        return nullcontext(_nothing)
 
     def begin(self, request: m.Message) -> Entry:
         """Note a request; the end of the entry's block is the end of the request."""
@@ -103,6 +117,10 @@ class Session:
         self.channel.say(m.Error(str(error).encode()))
 
 
+def _nothing() -> None:
+    """What there is to stop where nobody is watched."""
+
+
 Answer = Callable[[Session, Any], Awaitable[None]]
 
 
@@ -117,7 +135,8 @@ async def _bypass(session: Session, request: m.Bypass) -> None:
 
 
 async def _check_present(session: Session, request: m.CheckPresent) -> None:
-    present = await session.store.present(request.key)
+    async with session.heard():
+        present = await session.store.present(request.key)
     session.reply(m.Success() if present else m.Failure())
 
 
@@ -153,7 +172,12 @@ async def _get(session: Session, request: m.Get) -> None:
     if request.offset < 0:
         raise BadOffset(offset=request.offset)
     store = session.store
-    async with store.get(request.key, request.offset, request.name) as payload:
+    async with (
+        session.heard() as ready,
+        store.get(request.key, request.offset, request.name) as payload,
+    ):
+        # Until now somebody may have been waited for.
+        ready()
         session.noted.delivering(payload)
         await session.channel.outgoing(payload, request.offset)
         try:

@@ -16,6 +16,7 @@ from annexshell.policy.modes import refusal
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Role
 from annexshell.repository.audit import Audit, new_session
+from annexshell.repository.config import GitConfig
 from annexshell.repository.timeouts import idle_timeout, stall_timeout
 from annexshell.serve.answers import Session
 from annexshell.serve.connection import converse
@@ -89,9 +90,9 @@ async def _session(
         watch=watching.changed,
         bypass=served.bypass,
         audit=_audit(request),
+        distant=request.asked is not None,
     )
-    config = request.repository.config
-    link.idle, link.stall = idle_timeout(config), stall_timeout(config)
+    _bound(link, request.repository.config)
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:
@@ -105,6 +106,10 @@ async def _session(
         # Also after a mistake of ours: what was promised at nodes ends with their links.
         await _finish(served)
     return code
+
+
+def _bound(link: Link, config: GitConfig) -> None:
+    link.idle, link.stall = idle_timeout(config), stall_timeout(config)
 
 
 def _audit(request: SessionRequest) -> Audit:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import trio
@@ -14,9 +14,17 @@ _CALM = 0.25
 """Seconds before the peer is watched: most waits are over by then, and cost nothing."""
 
 
+Leaving = Callable[[Link], Awaitable[None]]
+
+
 @asynccontextmanager
-async def attended(link: Link) -> AsyncIterator[Callable[[], None]]:
+async def attended(
+    link: Link, leaving: Leaving = Link.gone
+) -> AsyncIterator[Callable[[], None]]:
     """The block is cancelled when the peer leaves; LinkClosed is raised then.
+
+    ``leaving`` tells what that is: it said all it will say, or, for who still has an answer
+    to come, it does not listen (`Link.unheard`).
 
     To be used where it is not the peer's turn to speak. What is yielded ends the watch, and
     must be called before anybody reads from the link again.
@@ -24,7 +32,7 @@ async def attended(link: Link) -> AsyncIterator[Callable[[], None]]:
     failures: list[Exception] = []
     watch = trio.CancelScope()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(_watch, link, watch, nursery.cancel_scope)
+        nursery.start_soon(_watch, link, leaving, watch, nursery.cancel_scope)
         try:
             yield watch.cancel
         except Exception as error:
@@ -38,9 +46,12 @@ async def attended(link: Link) -> AsyncIterator[Callable[[], None]]:
 
 
 async def _watch(
-    link: Link, watch: trio.CancelScope, all_of_it: trio.CancelScope
+    link: Link,
+    leaving: Leaving,
+    watch: trio.CancelScope,
+    all_of_it: trio.CancelScope,
 ) -> None:
     with watch:
         await trio.sleep(_CALM)
-        await link.gone()
+        await leaving(link)
         all_of_it.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import subprocess
+from collections.abc import Callable
 
 import trio
 
@@ -30,8 +30,21 @@ class ChildLink(Link):
         git that is killed leaves its lock files; git that is told to end removes them.
         """
         self.close()
+        await self._reap(self.process.terminate, self.process.kill)
+
+    def abandon(self) -> None:
+        """Tell the child to end at once, and wait for that in the background.
+
+        For whoever hangs, or is not needed any more, while others are to be asked. `trio.run`
+        does not return before it has ended.
+        """
+        self.close()
+        self.process.terminate()
+        trio.lowlevel.spawn_system_task(self._reap, self.process.kill)
+
+    async def _reap(self, *ends: Callable[[], None]) -> None:
         with trio.CancelScope(shield=True):
-            for end in (self.process.terminate, self.process.kill):
+            for end in ends:
                 with trio.move_on_after(GRACE):
                     await self.process.wait()
                     return
@@ -47,7 +60,8 @@ async def open_child(argv: list[str], name: str) -> ChildLink:
         process = await trio.lowlevel.open_process(
             argv, stdin=child_in, stdout=child_out, stderr=None
         )
-    except (OSError, subprocess.SubprocessError):
+    except BaseException:
+        # Also if nobody wants it any more.
         os.close(writing)
         os.close(reading)
         raise

@@ -257,8 +257,8 @@ class Fan:
         ``source.remaining``. Receivers may still be at work. What the verdict raised, the
         branches raise that asked for it.
 
-        Raises PayloadShort, when all branches were told: each raises it in its own turn,
-        for which it must not be cancelled.
+        Raises PayloadShort, when all branches have what came: each raises it in its own
+        turn, for which it must not be cancelled.
         """
         try:
             with trio.CancelScope() as self._reading:
@@ -268,6 +268,8 @@ class Fan:
             if self._alive:
                 await self._ask()
         except PayloadShort as error:
+            with trio.move_on_after(self._patience):
+                await self._catch_up(0)
             # Without its traceback, which holds the window.
             self._failure = type(error)(**error.fields)
             raise

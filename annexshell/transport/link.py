@@ -102,6 +102,16 @@ class Link:
         while not any(event & _ENDED for _, event in poll.poll(0)):
             await trio.sleep(_LOOKING)
 
+    async def unheard(self) -> None:
+        """Return when nobody can read what is written any more.
+
+        Unlike `gone` it is no news that the peer has said all it will say.
+        """
+        poll = select.poll()
+        poll.register(self.writing, 0)
+        while not poll.poll(0):
+            await trio.sleep(_LOOKING)
+
     # -- bounded waiting -----------------------------------------------------------------
 
     @contextmanager
@@ -179,6 +189,10 @@ class Link:
         if fd >= 0:
             os.set_blocking(fd, self._found.pop(fd))
             os.close(fd)
+
+    def abandon(self) -> None:
+        """Close at once; whoever is at the other end may end later."""
+        self.close()
 
     @property
     def exit_code(self) -> int | None:

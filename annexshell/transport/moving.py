@@ -16,7 +16,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable
 
-from annexshell.errors import LinkClosed, PayloadShort
+from annexshell.errors import LinkClosed, PayloadShort, PayloadUnreadable
 from annexshell.model.payload import Payload
 from annexshell.transport import syscalls
 from annexshell.transport.link import Link, widen
@@ -118,9 +118,10 @@ class _Substitutes:
             self._left = self._payload.remaining
             self._fruitless = 0
         self._fruitless += 1
-        if self._fruitless > _FRUITLESS or not await self._payload.substitute():
+        if self._fruitless > _FRUITLESS or not await self._payload.substitute(error):
             return False
-        log.warning("%s; the rest comes from %s", error, self._payload.source)
+        # What broke is told by whoever knows both of them.
+        log.debug("%s; the rest comes from %s", error, self._payload.source)
         return True
 
 
@@ -157,14 +158,14 @@ async def feed(
 
 
 async def _read(payload: Payload, target: memoryview) -> int:
-    """The number of bytes read; 0 where no more come, for whatever reason."""
+    """The number of bytes read; 0 where no more come. Raises PayloadShort."""
     try:
         if payload.position is not None:
             return os.preadv(payload.descriptor, [target], payload.position)
         return await syscalls.read_into(payload.descriptor, target, payload.ready)
     except OSError as error:
-        log.warning("%s cannot be read: %s", payload.source, error.strerror)
-        return 0
+        detail = error.strerror or str(error)
+        raise PayloadUnreadable(name=payload.source, detail=detail) from error
 
 
 Way = Callable[[Payload, Link], Awaitable[None]]

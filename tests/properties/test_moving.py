@@ -55,7 +55,7 @@ class World:
         self.payload.substitute = self.take_over
         return self.payload
 
-    async def take_over(self) -> bool:
+    async def take_over(self, why: PayloadShort | None = None) -> bool:
         if not self.sources:
             return False
         source = self.sources.pop(0)

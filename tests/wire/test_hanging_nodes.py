@@ -167,6 +167,33 @@ async def test_in_the_middle_of_what_it_sends(
         link.close()
 
 
+@pytest.mark.parametrize("request_", [b"GET 0 f ", b"CHECKPRESENT "])
+@clock_test
+async def test_a_client_that_leaves_meanwhile_is_not_waited_for(
+    request_: bytes,
+) -> None:
+    async def connect() -> Link:
+        theirs, ours = link_pair(pipes=True)
+        ends.append(theirs)
+        await theirs.write(HELLO)
+        return ours
+
+    ends: list[Link] = []
+    client, server = link_pair(pipes=True)
+    peer = PeerStore("disk7", NODE, connect, timeout=UNIT)
+    peer.newest = 4
+    session = Session(Channel(server, Role.SERVER), peer, allow, distant=True)
+    await client.write(b"VERSION 4\n" + request_ + KEY.text + b"\n")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(converse, session, NODE)
+        await trio.sleep(1)
+        client.close()
+    assert trio.current_time() < 2
+    await peer.aclose()
+    for link in (server, *ends):
+        link.close()
+
+
 def test_limits_grow_with_what_there_is_to_do() -> None:
     terabyte = 10**12
     assert LIMITS.storing(terabyte) > 3600 * 10

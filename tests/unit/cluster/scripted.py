@@ -170,7 +170,7 @@ async def fetch(payload: Payload, size: int = 3) -> bytes:
     while payload.remaining:
         try:
             await moving.feed(payload, take, size)
-        except PayloadShort:
-            if payload.substitute is None or not await payload.substitute():
+        except PayloadShort as error:
+            if payload.substitute is None or not await payload.substitute(error):
                 raise
     return bytes(got)

@@ -212,3 +212,16 @@ async def test_leaving_fails_for_the_log_only(
     with leaving(node):
         await trio.lowlevel.checkpoint()
     assert is_missing(node)
+
+
+@pytest.mark.parametrize("lost, pause", [(0, 5), (2, 10), (60, 300), (900, 300)])
+@clock_test
+async def test_the_longer_it_took_to_fail_the_longer_it_is_left_out(
+    lost: float, pause: float
+) -> None:
+    node = Node("slow", uuid_of(1), MemoryStore())
+    with pytest.raises(PeerUnreachable):
+        with asking(node):
+            await trio.sleep(lost)
+            raise PeerUnreachable(name="slow", detail="no answer")
+    assert node.missing_until == trio.current_time() + pause

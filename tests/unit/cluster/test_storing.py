@@ -236,6 +236,21 @@ async def test_a_session_that_is_cancelled_records_what_was_stored(
     agree(cluster)
 
 
+@clock_test
+async def test_one_that_hangs_in_every_upload_does_not_hold_up_each(
+    tmp_path: Path,
+) -> None:
+    hanging = Faulty(at="asked")
+    session = cluster_of({N1: hanging, N2: MemoryStore()}, tmp_path).session()
+    assert await sent(session, K, CONTENT) == Outcome(True, (N2,))
+    begun = trio.current_time()
+    assert begun >= 60
+    other = key_of(b"other")
+    assert (await sent(session, other, b"other")).others == (N2,)
+    assert trio.current_time() - begun < 5
+    assert hanging.steps == ["asked"]
+
+
 # -- who is asked --------------------------------------------------------------------------
 
 

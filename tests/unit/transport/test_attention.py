@@ -76,3 +76,25 @@ async def test_a_file_never_leaves() -> None:
         await trio.sleep(100)
     assert trio.current_time() == 100
     link.close()
+
+
+@clock_test
+async def test_who_has_said_all_may_still_listen() -> None:
+    ours, theirs = link_pair(pipes=True)
+    theirs.close_writing()
+    async with attended(ours, Link.unheard):
+        await trio.sleep(100)
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("pipes", [True, False])
+@clock_test
+async def test_who_does_not_listen_any_more_is_noticed(pipes: bool) -> None:
+    ours, theirs = link_pair(pipes=pipes)
+    with pytest.raises(LinkClosed):
+        async with attended(ours, Link.unheard):
+            theirs.close()
+            await trio.sleep(100)
+    assert trio.current_time() < 1
+    ours.close()

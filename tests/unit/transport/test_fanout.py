@@ -276,6 +276,28 @@ async def test_a_source_that_ends_early_ends_early_for_each() -> None:
 
 
 @clock_test
+async def test_what_came_before_the_end_is_handed_out_to_the_slow_ones() -> None:
+    origin = Origin(bytes(8 * MIB))
+    origin.payload.length = origin.payload.remaining = 9 * MIB
+    with fan_of(origin, window=16 * MIB) as fan:
+        receivers = [Receiver(fan.branch(0, "node"), rest=rest) for rest in (0, 1, 2)]
+        failure = await together(fan, *receivers)
+    assert isinstance(failure, PayloadShort)
+    assert [one.count for one in receivers] == [8 * MIB] * 3
+
+
+@clock_test
+async def test_after_the_end_nobody_is_waited_for_without_limit() -> None:
+    origin = Origin(bytes(8 * MIB))
+    origin.payload.length = origin.payload.remaining = 9 * MIB
+    with fan_of(origin, window=16 * MIB) as fan:
+        stuck = Receiver(fan.branch(0, "node"), rest=1000, piece=1000)
+        failure = await together(fan, stuck)
+    assert isinstance(failure, PayloadShort)
+    assert 0 < stuck.count < 8 * MIB
+
+
+@clock_test
 async def test_a_source_that_stalls_ends_early_for_each() -> None:
     reading, writing = os.pipe()
     source = Link(reading, writing, "the client")
@@ -294,7 +316,7 @@ async def test_a_source_that_stalls_ends_early_for_each() -> None:
 async def test_a_source_that_is_replaced_is_noticed_by_nobody() -> None:
     origin, other = Origin(CONTENT[:70_000]), Origin(CONTENT)
 
-    async def substitute() -> bool:
+    async def substitute(why: PayloadShort) -> bool:
         payload.descriptor = other.payload.descriptor
         return True
 

@@ -22,7 +22,7 @@ CONTENT = bytes(i * 31 % 253 for i in range(700_000))
 Ends = tuple[int, int]
 
 
-async def never() -> bool:
+async def never(why: PayloadShort) -> bool:
     raise AssertionError("nobody may ask for a substitute here")
 
 
@@ -348,7 +348,7 @@ class Others:
         payload.substitute = self.take_over
         return payload
 
-    async def take_over(self) -> bool:
+    async def take_over(self, why: PayloadShort) -> bool:
         self.asked += 1
         if not self.lacks:
             return False
@@ -420,7 +420,7 @@ async def test_a_source_that_nobody_replaces_ends_early(tmp_path: Path) -> None:
 async def test_substitutes_that_bring_nothing_are_not_asked_for_ever(
     send: bool, tmp_path: Path
 ) -> None:
-    async def as_before() -> bool:
+    async def as_before(why: PayloadShort) -> bool:
         return True
 
     reading, writing = pipe()
