@@ -18,7 +18,6 @@ into again when it is nearly empty, and it is larger than those buffers.
 from __future__ import annotations
 
 import math
-import mmap
 import os
 from types import TracebackType
 
@@ -31,41 +30,13 @@ from annexshell.model.payload import Payload, Validity
 from annexshell.transport import moving
 from annexshell.transport.link import widen
 from annexshell.transport.syscalls import CHUNK
+from annexshell.transport.window import Window
 
 WINDOW = 16 << 20
 """Bytes that the fastest receiver may be ahead of the slowest."""
 
 _SHARE = 0.9
 """Of the time since the first byte: who keeps the others waiting for more is too slow."""
-
-
-class _Window:
-    """The bytes from ``tail`` to ``head``, positions in the source, in a ring."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.head = 0
-        self._origin = 0
-        # Its pages are only there once they were used, unlike a bytearray's.
-        self._ring = memoryview(mmap.mmap(-1, size))
-
-    def forget(self) -> None:
-        """Give the memory back; nothing is handed out any more."""
-        self._ring = memoryview(b"")
-
-    def room(self, tail: int, limit: int) -> memoryview:
-        """Where the next bytes go, at most ``limit``; not empty unless it is full."""
-        if tail == self.head:
-            # Nobody is behind: the same few pages are used again, from the cache.
-            self._origin = tail
-        at = (self.head - self._origin) % self.size
-        free = self.size - (self.head - tail)
-        return self._ring[at : min(at + min(free, limit), self.size)]
-
-    def after(self, position: int) -> memoryview:
-        """Bytes from ``position`` on, as far as they lie side by side."""
-        at = (position - self._origin) % self.size
-        return self._ring[at : min(at + self.head - position, self.size)]
 
 
 @attrs.define(eq=False)
@@ -129,7 +100,7 @@ class Branch:
         """Bytes that were read from the source, and are to be written to it."""
         return max(head - self._at, 0) if self._alive else 0
 
-    def push(self, window: _Window) -> None:
+    def push(self, window: Window) -> None:
         """Write what the pipe takes now; never waits."""
         while self._alive and self._at < window.head:
             try:
@@ -216,7 +187,7 @@ class Fan:
         self, source: Payload, *, window: int = WINDOW, patience: float
     ) -> None:
         self._source = source
-        self._window = _Window(max(min(window, source.length), 1))
+        self._window = Window(max(min(window, source.length), 1))
         self._piece = max(min(CHUNK, self._window.size // 4), 1)
         self._patience = patience
         self._branches: list[Branch] = []

@@ -65,7 +65,7 @@ async def test_presence_is_told_by_the_one_that_answers(
     assert await reader.present(KEY)
     assert trio.current_time() == 2 * HEAD_START
     await trio.sleep(LATE)
-    assert [node.name for node in await reader.ordered(KEY)] == ["n0", "n1", "n2"]
+    assert [node.name for node in reader.ordered(KEY)] == ["n0", "n1", "n2"]
 
 
 @clock_test
