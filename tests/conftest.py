@@ -37,3 +37,11 @@ def pytest_runtest_makereport(
             f"skipped on CI, where nothing may be missing: {report.longrepr}"
         )
     return report
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Long values name no test: the name is in the environment of every program started,
+    and what is random would be another one in each worker."""
+    if isinstance(val, str | bytes) and len(val) > 200:
+        return f"{len(val)} {'characters' if isinstance(val, str) else 'bytes'}"
+    return None
