@@ -191,7 +191,7 @@ def test_a_cluster_that_only_the_branch_knows_is_refused(home: Path) -> None:
     with started(home, f"r.git --uuid {CLUSTER}") as client:
         assert client.hear() == b""
         ended = client.end()
-    assert ended.code == 1 and "run git annex extendcluster there" in ended.err
+    assert ended.code == 1 and "run annexshell-admin extendcluster" in ended.err
 
 
 @pytest.mark.parametrize("ours", [True, False])
