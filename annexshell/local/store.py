@@ -241,7 +241,8 @@ class LocalStore:
         watch = None
         while True:
             try:
-                return await in_thread(begin)
+                intake = await in_thread(begin)
+                return intake if watch is None else self._still_here(intake)
             except TransferInProgress as error:
                 if watch is None:
                     watch = content.watch(key, stall_timeout(self._config))
@@ -253,6 +254,16 @@ class LocalStore:
                     )
             await trio.sleep(watch.pause())
             self._fresh()
+
+    def _still_here(self, intake: Intake | None) -> Intake | None:
+        """``intake``, unless the disk was changed while it was begun."""
+        try:
+            self._fresh()
+        except BaseException:
+            if intake is not None:
+                intake.close()
+            raise
+        return intake
 
     async def timestamp(self) -> int:
         return boot_seconds()

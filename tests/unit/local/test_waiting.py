@@ -19,6 +19,7 @@ from annexshell.repository.waiting import Watch
 from annexshell.store import AlreadyHave
 from annexshell.transport.attention import attended
 from tests.support.async_tests import clock_test
+from tests.support.cluster_world import without_threads
 from tests.support.content import (
     HELLO,
     HERE,
@@ -50,6 +51,12 @@ def first(repository: Repository) -> Intake:
     intake = begin(reopened(repository), KEY, OTHER_PEER)
     intake.write(HELLO[:3])
     return intake
+
+
+@pytest.fixture(autouse=True)
+def blocking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock jumps while a thread works, and spins, which makes threads slow."""
+    without_threads(monkeypatch)
 
 
 @clock_test
