@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 
 # The same examples every time; HYPOTHESIS_PROFILE=deep looks for new ones.
-settings.register_profile("quick", derandomize=True, max_examples=60, deadline=None)
+settings.register_profile("quick", derandomize=True, max_examples=40, deadline=None)
 settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("deep", max_examples=5000, deadline=None)
 
