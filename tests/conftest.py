@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Generator
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 # The same examples every time; HYPOTHESIS_PROFILE=deep looks for new ones.
-settings.register_profile("quick", derandomize=True, max_examples=40, deadline=None)
+settings.register_profile("quick", derandomize=True, max_examples=60, deadline=None)
 settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
 settings.register_profile("deep", max_examples=5000, deadline=None)
 
@@ -22,6 +23,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(profile)
     here = os.path.dirname(sys.executable)
     os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests are no garbage: looking through them each time takes long."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
