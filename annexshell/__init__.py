@@ -11,6 +11,8 @@ What flows where, from the first word of a client to the last byte of a file:
     remotes     Store: a git remote spoken to over a link (PeerStore)
     cluster     Store: many Stores that are one repository to clients
     proxy       Store: a remote whose location the gateway records
+    placement   where content belongs, by what the gateway knows
+    wanted      preferred content: the language, and the balanced choice; pure
     repository  git-annex's files on disk: objects, locks, journal, branch; blocking
     logs        the texts of the git-annex branch; pure
     transport   trio: links, channels, and the moving of bytes between descriptors

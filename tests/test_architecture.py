@@ -24,6 +24,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "policy": {"protocol", "model", "errors"},
     "repository": {"logs", "model", "errors"},
     "transport": {"protocol", "model", "errors"},
+    "wanted": {"logs", "model", "errors"},
+    "placement": {"wanted", "repository", "logs", "model", "errors"},
     "store": {"model", "errors"},
     "local": {"store", "repository", "transport", "logs", "model", "errors"},
     "remotes": {
@@ -32,16 +34,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "proxy": {"remotes", "store", "repository", "logs", "model", "errors"},
     "cluster": {"proxy", "store", "transport", "repository", "logs", "model", "errors"},
     "serve": {
-        *("cluster", "proxy", "local", "remotes", "store", "policy", "transport"),
-        *("protocol", "repository", "logs", "model", "errors"),
+        *("placement", "wanted", "cluster", "proxy", "local", "remotes", "store"),
+        *("policy", "transport", "protocol", "repository", "logs", "model", "errors"),
     },
     "admin": {
-        *("serve", "cluster", "proxy", "local", "remotes", "store", "transport"),
+        *("placement", "wanted", "serve", "cluster", "proxy", "local", "remotes"),
+        *("store", "transport"),
         *("protocol", "repository", "logs", "model", "errors"),
     },
     "cli": {
-        *("admin", "serve", "cluster", "proxy", "local", "remotes", "store", "policy"),
-        *("transport", "protocol", "repository", "logs", "model", "errors", "sshd"),
+        *("admin", "serve", "placement", "wanted", "cluster", "proxy", "local"),
+        *("remotes", "store", "policy", "transport", "protocol", "repository", "logs"),
+        *("model", "errors", "sshd"),
     },
     "sshd": set(),
     "__init__": set(),

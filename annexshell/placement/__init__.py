@@ -1,0 +1,1 @@
+"""Where content belongs by what the gateway knows: what `wanted` asks, looked up."""
