@@ -73,22 +73,20 @@ class Group:
     """Nodes to be asked at the same time.
 
     They are asked to store in the repositories ``uuids``; none are, where all are listed
-    already. The ``keen`` ones want the key. ``holding`` ones have it by the log: where one
-    really does, only the keen ones that do not get it. Those that are ``full`` have no
-    room, by all that is known.
+    already. The ``keen`` ones want the key. Those that are ``full`` have no room, by all
+    that is known.
     """
 
     nodes: tuple[Node, ...]
     uuids: frozenset[UUID] = frozenset()
     keen: tuple[Node, ...] = ()
-    holding: bool = False
     full: bool = False
 
-    def stores(self, offering: Collection[Node], had: bool) -> bool:
-        """Whether the ``offering`` ones get the content, where somebody ``had`` it."""
-        if self.holding and had:
-            return any(node in self.keen for node in offering)
-        return bool(offering)
+    def chosen(self, offering: Sequence[Node], had: bool) -> Sequence[Node]:
+        """Those of the ``offering`` ones that are to store it, if anybody ``had`` it or
+        not: what is there already is brought only to where it is wanted."""
+        keen = [node for node in offering if node in self.keen]
+        return keen or ([] if had else offering)
 
 
 @attrs.frozen
@@ -131,7 +129,7 @@ def plan(key: Key, known: Known, view: View) -> list[Group]:
     placed = holding or any(c.wanting for c in found)
     groups = [
         _group(first, frozenset(uuid for c in first for uuid in c.taking)),
-        attrs.evolve(_group(holding, frozenset()), holding=True),
+        _group(holding, frozenset()),
     ]
     if placed or known.unwanted is Unwanted.ONE:
         groups += [_group([c]) for c in sorted(able, key=lambda c: c.order)]

@@ -23,7 +23,7 @@ from annexshell.cluster.errors import NodeGivenUp, NoneStored
 from annexshell.cluster.health import asking, failed, named
 from annexshell.cluster.node import Node
 from annexshell.cluster.places import Places
-from annexshell.cluster.plan import Known
+from annexshell.cluster.plan import Group, Known
 from annexshell.cluster.seats import Bell, Seat
 from annexshell.errors import (
     PayloadShort,
@@ -96,6 +96,7 @@ class Upload:
         self._places = places
         self._bell = Bell()
         self._seats: list[Seat] = []
+        self._chosen: list[Seat] = []
         self._fan: Fan | None = None
         self._payload: Payload | None = None
         self._refused: RequestError | None = None
@@ -120,14 +121,23 @@ class Upload:
         for group in await self._places.find(known):
             await self._places.take(group)
             await self._ask(nursery, group.nodes)
-            offering = [seat for seat in self._seats if seat.offers]
-            has = any(seat.has for seat in self._seats)
-            if group.stores([seat.node for seat in offering], has):
-                self.offset = min(seat.offset or 0 for seat in offering)
+            had = any(seat.has for seat in self._seats)
+            self._choose(group, had)
+            if self._chosen:
+                self.offset = min(seat.offset or 0 for seat in self._chosen)
                 return self
-            if has:
+            if had:
                 return await self._already_there()
         raise self._none_stored()
+
+    def _choose(self, group: Group, had: bool) -> None:
+        """Of those that offer to store it, have those leave that are not to."""
+        offering = [seat for seat in self._seats if seat.offers]
+        nodes = group.chosen([seat.node for seat in offering], had)
+        self._chosen = [seat for seat in offering if seat.node in nodes]
+        for seat in offering:
+            if seat not in self._chosen:
+                seat.leave()
 
     async def _ask(self, nursery: trio.Nursery, nodes: Sequence[Node]) -> None:
         """Return when all have answered, or the first one has had to wait enough."""
@@ -222,7 +232,7 @@ class Upload:
         LockTimeout, where a removal of the key does not end.
         """
         context, self._payload = self._context, payload
-        offered = [seat for seat in self._seats if seat.offers]
+        offered = [seat for seat in self._chosen if seat.offers]
         async with turns.storing_when_judged(
             context.locks, self._key, context.patience.upload, payload
         ) as take:
@@ -240,7 +250,7 @@ class Upload:
     async def adopt(self) -> Outcome:
         """DATA-PRESENT: every node that offered is asked whether it has it now."""
         context = self._context
-        offered = [seat for seat in self._seats if seat.offers]
+        offered = [seat for seat in self._chosen if seat.offers]
         async with turns.storing(context.locks, self._key, context.patience.upload):
             return await self._concluded(
                 trio.lowlevel.checkpoint, partial(self._have_adopted, offered)
