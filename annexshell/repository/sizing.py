@@ -109,6 +109,8 @@ def advance(repository: Repository, old: Measured, tip: ObjectId) -> Measured | 
     """
     if old.commit is None or not _HEX.fullmatch(old.commit):
         return None
+    if old.commit == tip:
+        return old
     sums, one_level = _Sums(), has_one_level(repository)
     try:
         for paths, lost, gained in _changes(repository, old.commit, tip):
