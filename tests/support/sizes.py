@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from annexshell.logs.location import location_path
 from annexshell.model.clock import SECOND, Clock
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
@@ -60,8 +61,6 @@ def key(name: str, size: int = 100) -> Key:
 
 def location(found: Key, *holders: UUID, second: int = 1000) -> dict[bytes, bytes]:
     """The key's location log as a file of the branch."""
-    from annexshell.logs.location import location_path
-
     lines = (b"%ds 1 %b\n" % (second, uuid) for uuid in sorted(holders))
     return {location_path(found): b"".join(lines)}
 

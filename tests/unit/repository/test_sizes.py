@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from annexshell.model.clock import SECOND, Clock
+from annexshell.model.key import Key
 from annexshell.repository import sizebase, sizing
 from annexshell.repository.branch import Branch
 from annexshell.repository.filelock import try_lock
@@ -34,6 +36,7 @@ from tests.support.sizes import (
     sql,
     table,
 )
+from tests.support.world import ROOT
 
 A, B, C = key("a"), key("b"), key("c")
 
@@ -218,8 +221,6 @@ def test_a_commit_of_the_journal_in_between(
 def test_keys_without_size_and_clusters_are_not_accounted(
     repo: Repo, parties: list[Party]
 ) -> None:
-    from annexshell.model.key import Key
-
     unknown = Key.parse(b"URL--http%c%%x")
     one = parties[0]
     one.reserve(unknown, U2)
@@ -644,13 +645,9 @@ def test_without_a_database_nothing_is_loaded(repo: Repo) -> None:
         "from annexshell.repository.open import open_repository;"
         "from annexshell.model.key import Key;"
         "b = Branch(open_repository(sys.argv[1]));"
-        "b.record(Key.parse(b'WORM-s1--x'), b.accounts and b'u', True);"
+        "b.record(Key.parse(b'WORM-s1--x'), b'u', True);"
         "sys.exit('sqlite3' in sys.modules)"
     )
-    import sys
-
-    from tests.support.world import ROOT
-
     repo.run(
         "env",
         f"PYTHONPATH={ROOT}",
