@@ -26,6 +26,7 @@ from tests.support.repositories import Repo
 from tests.support.world import World
 
 _KEYS, _CHANGED = 100_000, 5000
+_CHECKOUT = Path(__file__).parents[2]
 _MEASURE = """
 import sys
 from annexshell.repository.open import open_repository
@@ -84,20 +85,31 @@ class Sized:
 
     def theirs(self) -> Cost:
         """git-annex bringing its sizes up to date."""
-        return self._cost([str(self.client.bin / "git-annex"), "maxsize", "--bytes"])
+        command = [str(self.client.bin / "git-annex"), "maxsize", "--bytes"]
+        return self._cost(command, self.repo.path)
 
     def ours(self, script: str, *words: str) -> Cost:
+        # From the checkout, so that it is this one's modules that are measured.
         path = str(self.repo.path)
-        return self._cost([sys.executable, "-c", script, path, *words])
+        return self._cost([sys.executable, "-c", script, path, *words], _CHECKOUT)
 
-    def _cost(self, command: list[str]) -> Cost:
+    def sizes(self) -> list[str]:
+        """Repositories and their sizes, in turn."""
+        command = [sys.executable, "-c", _MEASURE, str(self.repo.path)]
+        return self._run(command, _CHECKOUT).split()
+
+    def _cost(self, command: list[str], cwd: Path) -> Cost:
         cpu, begun = children_cpu(), time.perf_counter()
+        self._run(command, cwd)
+        return Cost(time.perf_counter() - begun, children_cpu() - cpu, 0)
+
+    def _run(self, command: list[str], cwd: Path) -> str:
         env = self.world.env(self.client.bin)
         done = subprocess.run(
-            command, cwd=self.repo.path, env=env, capture_output=True, check=False
+            command, cwd=cwd, env=env, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stderr
-        return Cost(time.perf_counter() - begun, children_cpu() - cpu, 0)
+        return done.stdout
 
 
 def made_uuid(number: int) -> UUID:
@@ -134,10 +146,10 @@ def _after(scene: Callable[[], Sized], ours: str) -> Once:
     def once(program: str) -> list[Cost]:
         sized, old = scene(), scene().repo.tip()
         sized.theirs()
-        known = sized.repo.run(sys.executable, "-c", _MEASURE, str(sized.repo.path))
+        known = sized.sizes()
         tip = sized.branch.import_changes(sized.repo, _CHANGED, next(seeds))
         if program == ours:
-            return [sized.ours(_ADVANCE, old, tip, *known.decode().split())]
+            return [sized.ours(_ADVANCE, old, tip, *known)]
         sized.repo.forget_index()
         return [sized.theirs()]
 
