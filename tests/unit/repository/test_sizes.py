@@ -508,6 +508,21 @@ def test_a_database_that_is_deleted_while_sessions_run(
     assert [p.size(U3) for p in parties] == [100, 100]
 
 
+def test_a_database_that_is_replaced_behind_us(
+    repo: Repo, parties: list[Party]
+) -> None:
+    """Its totals begin anew, and what is written to the old one nobody sees."""
+    one, two = parties
+    one.store(B, U2)
+    assert two.size() == 100
+    database(repo).parent.rename(size_directory(repo) / "old")
+    with party(repo) as late:
+        assert late.size() == 100
+        one.branch.record(C, U2, True)
+        assert [p.size() for p in (one, two, late)] == [200] * 3
+    assert table(repo, "size_changes") == [(U2, "100")]
+
+
 def test_a_database_that_is_busy(repo: Repo, caplog: pytest.LogCaptureFixture) -> None:
     """The change is in the journal all the same, and the row goes with the next chance."""
     with party(repo, 0.05) as one, party(repo) as two:
