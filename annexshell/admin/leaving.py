@@ -26,7 +26,6 @@ from annexshell.admin.errors import (
     NotANode,
 )
 from annexshell.admin.gateway import Gateway
-from annexshell.admin.holdings import holdings
 from annexshell.admin.topology import (
     Cluster,
     Member,
@@ -43,6 +42,7 @@ from annexshell.logs.proxies import Proxied
 from annexshell.model.clock import Clock, parse_clock
 from annexshell.model.ids import UUID, is_cluster_uuid
 from annexshell.repository.config import as_boolean
+from annexshell.repository.holdings import holdings
 
 _SHOWN = 5
 _DIGITS = 18
@@ -192,7 +192,7 @@ def needed(gateway: Gateway, node: UUID) -> Needed:
     wanted = numcopies(gateway)
     names = (
         found
-        for found in holdings(gateway)
+        for found in holdings(gateway.repository, gateway.branch)
         if node in found.holders and _count(found.holders - uncounted) < wanted
     )
     first = tuple(found.spelled for found in islice(names, _SHOWN))
