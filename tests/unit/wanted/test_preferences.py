@@ -150,6 +150,11 @@ def test_instability(text: str, unstable: tuple[str, ...]) -> None:
     assert bool(found.explain_instability()) is bool(unstable)
 
 
+def test_preferred_content_is_spoilt_by_unstable_required_content() -> None:
+    found = _compiled("not present", "not balanced=Q")
+    assert found.unstable == ("balanced=Q", "present")
+
+
 def test_instability_through_both_expansions() -> None:
     group = {"A": "standard"}
     found = _compiled(
