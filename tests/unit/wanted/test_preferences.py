@@ -167,6 +167,13 @@ def test_instability_through_both_expansions() -> None:
     assert found.unstable == ()
 
 
+def test_groupwanted_in_a_group_is_present() -> None:
+    group = {"A": "groupwanted"}
+    found = _compiled("not groupwanted", groups=_in("A"), group_preferred=group)
+    (sentence,) = found.explain_instability()
+    assert sentence.startswith("groupwanted, which stands for present, at character 5")
+
+
 def test_why_it_is_unstable() -> None:
     (sentence,) = _compiled(
         "include=* or not (unused or present)"
