@@ -109,7 +109,6 @@ def cluster_store(
             Busy.of(gateway),
             patience=Patience.of(gateway.config),
             relayed=lambda: bool(received()),
-            placer=nodes.placer(),
             client=nodes.client,
             unwanted=Unwanted.of(gateway.config),
             bypassed=received,
