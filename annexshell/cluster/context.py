@@ -118,6 +118,9 @@ class Context:
     unwanted: Unwanted = Unwanted.ALL
     bypassed: Callable[[], Collection[UUID]] = tuple
     _slow: dict[str, int] = attrs.field(init=False, factory=dict)
+    _failed: tuple[Key | None, frozenset[str]] = attrs.field(
+        init=False, default=(None, frozenset())
+    )
 
     @property
     def sender(self) -> UUID:
@@ -173,3 +176,16 @@ class Context:
 
     def kept_up(self, node: Node) -> None:
         self._slow.pop(node.name, None)
+
+    # -- nodes that take no content ------------------------------------------------------
+
+    def failed(self, key: Key) -> frozenset[str]:
+        """The names of nodes that let the last upload fail, if that was of ``key``."""
+        return self._failed[1] if self._failed[0] == key else frozenset()
+
+    def has_failed(self, key: Key, names: Iterable[str]) -> None:
+        """Note that these nodes would take the content, and then did not.
+
+        git-annex-shell asks for bytes although its disk is full. Clients try again.
+        """
+        self._failed = key, self.failed(key).union(names)

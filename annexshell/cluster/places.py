@@ -44,7 +44,8 @@ class Places:
     def _find(self, known: Known, asked: Iterable[Node]) -> Reservation:
         # Others wait for the deciding, and shall not wait for a disk that hangs.
         rooms = {node.name: node.room() for node in asked}
-        known = attrs.evolve(known, rooms=rooms)
+        failed = self._context.failed(self._key)
+        known = attrs.evolve(known, rooms=rooms, failed=failed)
 
         def choose(view: View) -> Collection[UUID]:
             self._groups = plan(self._key, known, view)
@@ -65,7 +66,9 @@ class Places:
         """Reserve room in the nodes of ``group``, which is to be asked now."""
         if group.full:
             names = ", ".join(node.name for node in group.nodes)
-            log.warning("no other node takes the content; asking full ones: %s", names)
+            log.warning(
+                "nobody else takes the content; asking those without room: %s", names
+            )
         if group is self._groups[0] or not group.uuids or self._reservation is None:
             return
         await trio.to_thread.run_sync(self._reservation.add, group.uuids)

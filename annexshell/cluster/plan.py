@@ -52,6 +52,7 @@ class Known:
     the log, and the ``living`` nodes of the cluster, as far as others may reach them.
 
     ``rooms`` has free bytes of the disks of nodes, None or nothing where that is unknown.
+    Nodes whose names are in ``failed`` count as full: they did not take it just now.
     """
 
     nodes: Sequence[Node]
@@ -59,6 +60,7 @@ class Known:
     living: Collection[UUID]
     rooms: Mapping[str, int | None] = attrs.field(factory=dict)
     unwanted: Unwanted = Unwanted.ALL
+    failed: Collection[str] = ()
 
     def reached(self, node: Node) -> frozenset[UUID]:
         """What is stored in by asking ``node``; a gateway's are those only it may reach."""
@@ -160,6 +162,8 @@ def _candidates(key: Key, known: Known, view: View) -> list[Candidate]:
         room = known.rooms.get(node.name)
         spaces = {uuid: _least(room, left(uuid)) for uuid in lacking}
         full = {u for u, s in spaces.items() if s is not None and s < (key.size or 0)}
+        if node.name in known.failed:
+            full = set(lacking)
         found.append(
             Candidate(
                 node,

@@ -9,7 +9,6 @@ lock, is recorded in one write, and only then told.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
@@ -20,11 +19,11 @@ import trio
 from annexshell.cluster import beliefs
 from annexshell.cluster.context import Context
 from annexshell.cluster.errors import NodeGivenUp, NoneStored
-from annexshell.cluster.health import asking, failed, named
+from annexshell.cluster.health import asking, failed
 from annexshell.cluster.node import Node
 from annexshell.cluster.places import Places
 from annexshell.cluster.plan import Group, Known
-from annexshell.cluster.seats import Bell, Seat
+from annexshell.cluster.seats import Bell, Seat, first_reason
 from annexshell.errors import (
     PayloadShort,
     PeerFailed,
@@ -100,6 +99,7 @@ class Upload:
         self._fan: Fan | None = None
         self._payload: Payload | None = None
         self._refused: RequestError | None = None
+        self._theirs = False  # it is the nodes' fault if nothing is stored
         self._begun = trio.current_time()
         self._holders: frozenset[UUID] = frozenset()
         self._living: frozenset[UUID] = frozenset()
@@ -146,7 +146,7 @@ class Upload:
         for seat in seats:
             nursery.start_soon(seat.attend, self._key, self._name)
         limit = self._context.patience.node
-        await self._bounded(
+        await self._bell.bounded(
             limit,
             lambda: all(seat.settled for seat in seats),
             lambda: any(seat.offers or seat.has for seat in seats),
@@ -167,16 +167,6 @@ class Upload:
         """
         context = self._context
         return not node.gateway or bool({*others} - {context.uuid, context.sender})
-
-    async def _bounded(
-        self, limit: float, done: Callable[[], bool], begun: Callable[[], bool]
-    ) -> None:
-        """Wait until ``done``, but only ``limit`` seconds from when it has ``begun``."""
-        with trio.CancelScope() as patience:
-            while not done():
-                if patience.deadline == math.inf and begun():
-                    patience.deadline = trio.current_time() + limit
-                await self._bell.heard()
 
     # -- what is there already -------------------------------------------------------------
 
@@ -231,7 +221,7 @@ class Upload:
         Raises PayloadShort where the client ends early: every node keeps what it has. And
         LockTimeout, where a removal of the key does not end.
         """
-        context, self._payload = self._context, payload
+        context, self._payload, self._theirs = self._context, payload, True
         offered = [seat for seat in self._chosen if seat.offers]
         async with turns.storing_when_judged(
             context.locks, self._key, context.patience.upload, payload
@@ -241,7 +231,9 @@ class Upload:
 
     async def _judged(self, verdict: Callable[[], Awaitable[Validity]]) -> Validity:
         try:
-            return await verdict()
+            found = await verdict()
+            self._theirs = found is not Validity.INVALID
+            return found
         except RequestError as error:
             # It fails the nodes, each for itself, but is nobody's but ours.
             self._refused = error
@@ -273,6 +265,10 @@ class Upload:
             return Outcome(True, claimed)
         if self._refused is not None:
             raise self._refused
+        if self._theirs:
+            self._context.has_failed(
+                self._key, (seat.node.name for seat in self._chosen)
+            )
         return Outcome(False, reason=str(self._none_stored()))
 
     async def _have_adopted(self, offered: list[Seat]) -> None:
@@ -324,7 +320,7 @@ class Upload:
     async def _finished(self, offered: list[Seat]) -> None:
         """Return when all nodes are done, or the first one has had to wait enough."""
         limit = self._context.patience.last(self._key)
-        await self._bounded(
+        await self._bell.bounded(
             limit,
             lambda: all(seat.over for seat in offered),
             lambda: any(seat.stored for seat in offered),
@@ -391,8 +387,5 @@ class Upload:
 
     def _none_stored(self) -> NoneStored:
         """With the first reason that a node had."""
-        reasons = (
-            str(named(seat.node, seat.reason)) for seat in self._seats if seat.reason
-        )
-        detail = next(reasons, "none of them said why")
+        detail = first_reason(self._seats)
         return NoneStored(name=self._context.name, detail=detail)

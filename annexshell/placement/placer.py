@@ -73,6 +73,11 @@ class RepositoryPlacer:
             if self._outlook is not None:
                 self._outlook.release(key)
 
+    @property
+    def in_use(self) -> bool:
+        """Whether there may be anything to close."""
+        return self._outlook is not None
+
     def close(self) -> None:
         """Free everything, at the session's end; doing it twice is harmless."""
         with self._lock:

@@ -19,6 +19,7 @@ from annexshell.errors import (
 from annexshell.local.store import LocalStore, settle_branch
 from annexshell.model.clock import Clock
 from annexshell.model.ids import UUID
+from annexshell.placement.placer import RepositoryPlacer
 from annexshell.proxy.store import ProxiedStore
 from annexshell.remotes.connect import SshConnector
 from annexshell.remotes.lazy import LazyStore
@@ -125,6 +126,17 @@ class Nodes:
     def recorded(self, store: Store, uuid: UUID) -> ProxiedStore:
         """The repository ``uuid`` alone, with the gateway's memory of what it holds."""
         return ProxiedStore(store, uuid, self.branch, KeyLocks.of(self.gateway))
+
+    def placer(self) -> RepositoryPlacer:
+        """Decides where content belongs by what the gateway knows."""
+        placer = RepositoryPlacer(self.gateway, self.branch)
+
+        async def close() -> None:
+            if placer.in_use:
+                await trio.to_thread.run_sync(placer.close)
+
+        self._closing.append(close)
+        return placer
 
     async def settle(self) -> None:
         """Commit what was recorded, in every repository that was opened and here."""

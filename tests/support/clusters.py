@@ -51,6 +51,7 @@ class Cluster:
     clock: Callable[[], float] = boot_clock
     relayed: bool = False
     client: UUID = UUID(b"")
+    bypassed: tuple[UUID, ...] = ()
 
     def session(self) -> ClusterStore:
         """A session's Store, with nodes of its own that lead to the same places."""
@@ -68,6 +69,7 @@ class Cluster:
                 client=self.client,
                 placer=self.placer,
                 unwanted=self.unwanted,
+                bypassed=lambda: self.bypassed,
                 clock=self.clock,
             ),
             lambda: nodes,

@@ -14,6 +14,7 @@ from annexshell.cluster.plan import Unwanted
 from annexshell.errors import PayloadShort, PeerFailed, PeerUnreachable
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
+from annexshell.model.payload import Validity
 from annexshell.store import AlreadyHave, Outcome, Store
 from tests.support.async_tests import clock_test
 from tests.support.clusters import FAR, N1, N2, N3, Cluster, Faulty, cluster_of, inline
@@ -96,6 +97,43 @@ async def test_one_that_fails_beside_another_wanting_one_is_not_replaced(
     assert has_it(cluster) == ["n2"]
 
 
+@pytest.mark.parametrize("step", [1, "sent", "judged"])
+@clock_test
+async def test_one_other_takes_the_place_of_one_that_failed_in_the_middle(
+    tmp_path: Path, step: str | int
+) -> None:
+    """A client that tries again is the only way to have its bytes again."""
+    cluster = three(tmp_path, MemoryPlacer(only(N1)), Faulty(at=step, error=FULL))
+    session = cluster.session()
+    assert not (await sent(session, K, CONTENT)).ok
+    assert (await sent(session, K, CONTENT)).others == (N2,)
+    assert has_it(cluster) == ["n2"]
+    # Another key is another question.
+    async with session.put(key_of(b"other"), b"") as intake:
+        assert not isinstance(intake, AlreadyHave)
+        assert cluster.placer.reserved[0].uuids == {N1}
+
+
+@clock_test
+async def test_content_that_is_wrong_is_no_fault_of_a_node(tmp_path: Path) -> None:
+    cluster = three(tmp_path, MemoryPlacer(only(N1)))
+    session = cluster.session()
+    bad = CONTENT[:-1] + b"X"
+    assert not (await sent(session, K, bad, Validity.INVALID)).ok
+    assert (await sent(session, K, CONTENT)).others == (N1,)
+
+
+@clock_test
+async def test_where_all_failed_all_are_asked_again(tmp_path: Path) -> None:
+    nodes = {uuid: Faulty(at="sent", error=FULL) for uuid in (N1, N2)}
+    cluster = cluster_of(nodes, tmp_path)
+    session = cluster.session()
+    assert not (await sent(session, K, CONTENT)).ok
+    for node in nodes.values():
+        node.at = ""
+    assert (await sent(session, K, CONTENT)).others == (N1, N2)
+
+
 @clock_test
 async def test_where_all_fail_nothing_is_claimed_nor_reserved(tmp_path: Path) -> None:
     stores = {uuid: Faulty(error=DEATH) for uuid in (N1, N2, N3)}
@@ -133,7 +171,7 @@ async def test_full_nodes_are_asked_before_nothing_is_stored(
     assert (await sent(cluster.session(), K, CONTENT)).ok
     assert has_it(cluster) == ["n1", "n2", "n3"]
     assert caplog.messages == [
-        "no other node takes the content; asking full ones: n1, n2, n3"
+        "nobody else takes the content; asking those without room: n1, n2, n3"
     ]
 
 
@@ -325,3 +363,20 @@ async def test_nothing_is_reserved_where_a_gateway_may_not_bring_it(
     cluster.client = FAR
     assert (await sent(cluster.session(), K, CONTENT)).others == (N1,)
     assert cluster.placer.history == [{N1}]
+
+
+@clock_test
+async def test_who_asks_us_asks_nobody_else_for_its_own_nodes(tmp_path: Path) -> None:
+    """One that lacks it may be the node of the gateway that asks us."""
+    far = MemoryStore()
+    stores = {N1: MemoryStore(), N2: MemoryStore()}
+    cluster = cluster_of(stores, tmp_path, gateway=far, beyond=frozenset({FAR}))
+    cluster.placer = MemoryPlacer(only(FAR, N1))
+    assert (await sent(cluster.session(), K, CONTENT)).others == (N1,)
+    assert far.contents and cluster.placer.history == [{FAR, N1}]
+    far.contents.clear()
+    stores[N1].contents.clear()
+    cluster.locations.places.clear()
+    cluster.bypassed = (FAR,)
+    assert (await sent(cluster.session(), K, CONTENT)).others == (N1,)
+    assert not far.contents and not stores[N2].contents

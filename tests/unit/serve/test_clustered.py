@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from annexshell.cluster.node import Node
-from annexshell.cluster.placing import Placer
 from annexshell.errors import PeerUnreachable
 from annexshell.logs.proxies import proxied_by
 from annexshell.model.ids import UUID
@@ -58,7 +57,6 @@ class Cluster:
         route: ClusterRoute,
         select: Select,
         received: Received,
-        placer: Placer,
     ) -> Store:
         assert route == ClusterRoute(C, "mine")
         self.select, self.received = select, received
