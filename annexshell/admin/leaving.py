@@ -7,7 +7,6 @@ crash leaves is completed by doing it again.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from itertools import islice
 
@@ -36,18 +35,14 @@ from annexshell.admin.topology import (
 )
 from annexshell.errors import printable
 from annexshell.logs import clusters
-from annexshell.logs.lines import lines_of
 from annexshell.logs.mapped import Trust
+from annexshell.logs.numcopies import numcopies as numcopies_in
 from annexshell.logs.proxies import Proxied
-from annexshell.model.clock import Clock, parse_clock
 from annexshell.model.ids import UUID, is_cluster_uuid
 from annexshell.repository.config import as_boolean
 from annexshell.repository.holdings import holdings
 
 _SHOWN = 5
-_DIGITS = 18
-"""Of a number of copies; what is longer Python may refuse to read or to print."""
-_NUMBER = re.compile(rb"[ (]*(-?(?:0[xX][0-9a-fA-F]+|\d+))")
 
 
 @attrs.frozen
@@ -214,27 +209,10 @@ def numcopies(gateway: Gateway) -> int:
     mincopies.log may ask for more; the settings of single files in .gitattributes are not
     looked at. Raises BranchUnreadable and JournalFailed.
     """
-    wanted = _number_in(gateway.branch.read(b"numcopies.log"))
+    wanted = numcopies_in(gateway.branch.read(b"numcopies.log"))
     if wanted is None:
         wanted = gateway.config.integer("annex.numcopies", 1)
-    return max(1, wanted, _number_in(gateway.branch.read(b"mincopies.log")) or 1)
-
-
-def _number_in(content: bytes) -> int | None:
-    """The newest number of a log; None if there is none."""
-    lines = (line.partition(b" ") for line in lines_of(content))
-    found: list[tuple[Clock, int]] = []
-    for stamp, _, value in lines:
-        clock, number = parse_clock(stamp), _NUMBER.match(value)
-        if clock is not None and number is not None:
-            found.append((clock, _integer(number[1])))
-    return max(found)[1] if found else None
-
-
-def _integer(text: bytes) -> int:
-    if len(text) > _DIGITS:
-        return 0 if text.startswith(b"-") else 10**_DIGITS
-    return int(text, 16 if b"x" in text.lower() else 10)
+    return max(1, wanted, numcopies_in(gateway.branch.read(b"mincopies.log")) or 1)
 
 
 # -- doing it --------------------------------------------------------------------------------

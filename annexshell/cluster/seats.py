@@ -7,13 +7,14 @@ others go on.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Iterable
 
 import attrs
 import trio
 
 from annexshell.cluster.errors import NodeGivenUp, NodeHangs
-from annexshell.cluster.health import asking, failed
+from annexshell.cluster.health import asking, failed, named
 from annexshell.cluster.node import Node
 from annexshell.errors import AnnexshellError, PeerFailed
 from annexshell.model.key import Key
@@ -36,6 +37,16 @@ class Bell:
         """Return at the next ring. Look first, and do not await between: rings are not
         remembered."""
         await self._event.wait()
+
+    async def bounded(
+        self, limit: float, done: Callable[[], bool], begun: Callable[[], bool]
+    ) -> None:
+        """Wait until ``done``, but only ``limit`` seconds from when it has ``begun``."""
+        with trio.CancelScope() as patience:
+            while not done():
+                if patience.deadline == math.inf and begun():
+                    patience.deadline = trio.current_time() + limit
+                await self.heard()
 
 
 @attrs.define(eq=False)
@@ -129,3 +140,9 @@ class Seat:
 
     def _left_out(self, given_up: NodeGivenUp) -> None:
         self.failure = failed(self.node, given_up)
+
+
+def first_reason(seats: Iterable[Seat]) -> str:
+    """Why the first of those that say so has not stored anything."""
+    reasons = (str(named(seat.node, seat.reason)) for seat in seats if seat.reason)
+    return next(reasons, "none of them said why")

@@ -9,21 +9,21 @@ lock, is recorded in one write, and only then told.
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
 
 import attrs
 import trio
 
 from annexshell.cluster import beliefs
-from annexshell.cluster.candidates import candidates
 from annexshell.cluster.context import Context
 from annexshell.cluster.errors import NodeGivenUp, NoneStored
-from annexshell.cluster.health import asking, failed, named
+from annexshell.cluster.health import asking, failed
 from annexshell.cluster.node import Node
-from annexshell.cluster.seats import Bell, Seat
+from annexshell.cluster.places import Places
+from annexshell.cluster.plan import Group, Known
+from annexshell.cluster.seats import Bell, Seat, first_reason
 from annexshell.errors import (
     PayloadShort,
     PeerFailed,
@@ -65,8 +65,11 @@ async def put(
     """
     waits, stall = not context.relayed(), context.patience.stall
     failures: list[Exception] = []
-    async with turns.uploading(context.locks, key, stall, waits=waits) as lock:
-        with closing(Upload(context, key, name)) as upload:
+    async with (
+        turns.uploading(context.locks, key, stall, waits=waits) as lock,
+        aclosing(Places(context, key, name)) as places,
+    ):
+        with closing(Upload(context, key, name, places)) as upload:
             async with trio.open_nursery() as nursery:
                 if lock is not None:
                     nursery.start_soon(upload.tell_others, lock)
@@ -84,16 +87,19 @@ async def put(
 class Upload:
     """One PUT; the cluster's `Intake`."""
 
-    def __init__(self, context: Context, key: Key, name: bytes) -> None:
+    def __init__(self, context: Context, key: Key, name: bytes, places: Places) -> None:
         self.offset = 0
         self._context = context
         self._key = key
         self._name = name
+        self._places = places
         self._bell = Bell()
         self._seats: list[Seat] = []
+        self._chosen: list[Seat] = []
         self._fan: Fan | None = None
         self._payload: Payload | None = None
         self._refused: RequestError | None = None
+        self._theirs = False  # it is the nodes' fault if nothing is stored
         self._begun = trio.current_time()
         self._holders: frozenset[UUID] = frozenset()
         self._living: frozenset[UUID] = frozenset()
@@ -104,23 +110,34 @@ class Upload:
     async def begin(
         self, nursery: trio.Nursery, nodes: Sequence[Node]
     ) -> Upload | AlreadyHave:
-        """Ask the nodes that lack the key, and the others only if all of these fail."""
+        """Ask one group of nodes after the other, until one has the key or takes it."""
         context = self._context
         self._holders = context.holders(self._key)
         if any(node.gateway for node in nodes):
             self._living = context.living()
         self._direct = frozenset(n.uuid for n in nodes if not n.gateway)
-        wanted = partial(_is_wanted, context, self._key, self._name)
-        first = candidates(nodes, self._holders, self._living, wanted)
-        for group in (first, [node for node in nodes if node not in first]):
-            await self._ask(nursery, group)
-            offers = [seat.offset or 0 for seat in self._seats if seat.offers]
-            if offers:
-                self.offset = min(offers)
+        beyond = self._living - context.avoided
+        known = Known(nodes, self._holders, beyond, unwanted=context.unwanted)
+        for group in await self._places.find(known):
+            await self._places.take(group)
+            await self._ask(nursery, group.nodes)
+            had = any(seat.has for seat in self._seats)
+            self._choose(group, had)
+            if self._chosen:
+                self.offset = min(seat.offset or 0 for seat in self._chosen)
                 return self
-            if any(seat.has for seat in self._seats):
+            if had:
                 return await self._already_there()
         raise self._none_stored()
+
+    def _choose(self, group: Group, had: bool) -> None:
+        """Of those that offer to store it, have those leave that are not to."""
+        offering = [seat for seat in self._seats if seat.offers]
+        nodes = group.chosen([seat.node for seat in offering], had)
+        self._chosen = [seat for seat in offering if seat.node in nodes]
+        for seat in offering:
+            if seat not in self._chosen:
+                seat.leave()
 
     async def _ask(self, nursery: trio.Nursery, nodes: Sequence[Node]) -> None:
         """Return when all have answered, or the first one has had to wait enough."""
@@ -129,7 +146,7 @@ class Upload:
         for seat in seats:
             nursery.start_soon(seat.attend, self._key, self._name)
         limit = self._context.patience.node
-        await self._bounded(
+        await self._bell.bounded(
             limit,
             lambda: all(seat.settled for seat in seats),
             lambda: any(seat.offers or seat.has for seat in seats),
@@ -150,16 +167,6 @@ class Upload:
         """
         context = self._context
         return not node.gateway or bool({*others} - {context.uuid, context.sender})
-
-    async def _bounded(
-        self, limit: float, done: Callable[[], bool], begun: Callable[[], bool]
-    ) -> None:
-        """Wait until ``done``, but only ``limit`` seconds from when it has ``begun``."""
-        with trio.CancelScope() as patience:
-            while not done():
-                if patience.deadline == math.inf and begun():
-                    patience.deadline = trio.current_time() + limit
-                await self._bell.heard()
 
     # -- what is there already -------------------------------------------------------------
 
@@ -214,8 +221,8 @@ class Upload:
         Raises PayloadShort where the client ends early: every node keeps what it has. And
         LockTimeout, where a removal of the key does not end.
         """
-        context, self._payload = self._context, payload
-        offered = [seat for seat in self._seats if seat.offers]
+        context, self._payload, self._theirs = self._context, payload, True
+        offered = [seat for seat in self._chosen if seat.offers]
         async with turns.storing_when_judged(
             context.locks, self._key, context.patience.upload, payload
         ) as take:
@@ -224,7 +231,9 @@ class Upload:
 
     async def _judged(self, verdict: Callable[[], Awaitable[Validity]]) -> Validity:
         try:
-            return await verdict()
+            found = await verdict()
+            self._theirs = found is not Validity.INVALID
+            return found
         except RequestError as error:
             # It fails the nodes, each for itself, but is nobody's but ours.
             self._refused = error
@@ -233,7 +242,7 @@ class Upload:
     async def adopt(self) -> Outcome:
         """DATA-PRESENT: every node that offered is asked whether it has it now."""
         context = self._context
-        offered = [seat for seat in self._seats if seat.offers]
+        offered = [seat for seat in self._chosen if seat.offers]
         async with turns.storing(context.locks, self._key, context.patience.upload):
             return await self._concluded(
                 trio.lowlevel.checkpoint, partial(self._have_adopted, offered)
@@ -256,6 +265,10 @@ class Upload:
             return Outcome(True, claimed)
         if self._refused is not None:
             raise self._refused
+        if self._theirs:
+            self._context.has_failed(
+                self._key, (seat.node.name for seat in self._chosen)
+            )
         return Outcome(False, reason=str(self._none_stored()))
 
     async def _have_adopted(self, offered: list[Seat]) -> None:
@@ -307,7 +320,7 @@ class Upload:
     async def _finished(self, offered: list[Seat]) -> None:
         """Return when all nodes are done, or the first one has had to wait enough."""
         limit = self._context.patience.last(self._key)
-        await self._bounded(
+        await self._bell.bounded(
             limit,
             lambda: all(seat.over for seat in offered),
             lambda: any(seat.stored for seat in offered),
@@ -374,12 +387,5 @@ class Upload:
 
     def _none_stored(self) -> NoneStored:
         """With the first reason that a node had."""
-        reasons = (
-            str(named(seat.node, seat.reason)) for seat in self._seats if seat.reason
-        )
-        detail = next(reasons, "none of them said why")
+        detail = first_reason(self._seats)
         return NoneStored(name=self._context.name, detail=detail)
-
-
-def _is_wanted(context: Context, key: Key, name: bytes, node: Node) -> bool:
-    return context.wants(node, key, name)

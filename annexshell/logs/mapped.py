@@ -102,15 +102,20 @@ def with_value(
     value: bytes,
     candidate: Clock,
     valid: Check = _anything,
+    spelled: Callable[[bytes], bytes] = bytes,
 ) -> bytes | None:
     """The whole new text of the log, None if ``field`` has ``value`` already.
 
-    ``candidate`` is the time of the change (spec 03 §6). Raises ValueError for a field or
-    value that a line cannot hold.
+    ``candidate`` is the time of the change (spec 03 §6). ``spelled`` gives a valid value,
+    also of another field, the form that git-annex writes it in. Raises ValueError for a
+    field or value that a line cannot hold.
     """
     if not field or b" " in field or any(end in field + value for end in b"\r\n"):
         raise ValueError("a log line cannot hold this field or value")
-    winners = parse_map(content, form, valid)
+    winners = {
+        name: entry._replace(value=spelled(entry.value))
+        for name, entry in parse_map(content, form, valid).items()
+    }
     old = winners.get(field)
     if old is not None and old.value == value:
         return None

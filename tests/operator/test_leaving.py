@@ -217,9 +217,8 @@ def test_as_many_copies_as_wanted_must_be_left(estate: Estate) -> None:
         (b"1000s 0x10\n", None, 16),
         (b"1000s (3)\n", None, 3),
         (b"1000s foo\nx 7\n", "4", 4),
-        (b"1000s %b\n" % (b"9" * 5000), None, 10**18),
-        (b"1000s 0x%b\n" % (b"f" * 5000), None, 10**18),
-        (b"1000s -%b\n" % (b"9" * 5000), None, 1),
+        (b"1000s %b\n" % (b"9" * 5000), None, 1),
+        (b"1000s 18446744073709551619\n", None, 3),
     ],
 )
 def test_how_many_copies_are_wanted(
