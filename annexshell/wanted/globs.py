@@ -1,0 +1,151 @@
+"""Globs, matched in bounded time whatever is in them and in the name (spec 04 §3.4).
+
+Whoever can push a branch chooses globs, and who uploads chooses names. So what git-annex
+hands to a regular expression engine is run here by one of two matchers that cannot
+backtrack into each other:
+
+- Most globs are a few pieces between stars, each of which can match in one way only from
+  where it starts. For them Python's engine is told to keep the first match of each piece
+  (an atomic group), which is the right one: a piece that ends earlier leaves more to the
+  next star. That costs at most the length of the name times that of the glob.
+- For the rest, and where that product is large, all ways to match are followed at once:
+  bit number n of a whole number says that the first n parts of the glob can be matched
+  up to here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cached_property
+
+import attrs
+
+from annexshell.wanted.automaton import Automaton
+from annexshell.wanted.brackets import (
+    Assertion,
+    Item,
+    One,
+    Ranges,
+    Star,
+    fold,
+    parse,
+    translate,
+)
+
+_MOST_WORK = 1 << 20
+"""Length of the name times parts of the glob; more is left to the second matcher."""
+
+_MOST_ASSERTIONS = 1000
+"""What matches no character is not bounded by the length of the name."""
+
+
+def compile_glob(text: str, *, path: bool, ignore_case: bool) -> Glob | None:
+    """The glob, None if it cannot be compiled.
+
+    In a ``path`` a slash and a backslash stand for one or more of them.
+    """
+    items = parse(translate(text, path=path))
+    if items is None:
+        return None
+    if sum(isinstance(item, Assertion) for item in items) > _MOST_ASSERTIONS:
+        return None
+    if ignore_case:
+        items = [
+            item._replace(ranges=fold(item.ranges)) if isinstance(item, One) else item
+            for item in items
+        ]
+    return Glob(_simplified(items))
+
+
+def _simplified(items: list[Item]) -> tuple[Item, ...]:
+    """No star after a star, and of equal repetitions in a row only the last is one."""
+    found: list[Item] = []
+    for item in items:
+        last = found[-1] if found else None
+        if isinstance(item, Star) and isinstance(last, Star):
+            continue
+        if isinstance(item, One) and isinstance(last, One) and last.repeat:
+            if item.ranges == last.ranges:
+                found[-1], item = last._replace(repeat=False), last
+        found.append(item)
+    return tuple(found)
+
+
+@attrs.frozen(slots=False)
+class Glob:
+    """A glob that can be matched; made by `compile_glob`."""
+
+    items: tuple[Item, ...]
+
+    def matches(self, text: str) -> bool:
+        """Whether one line of ``text`` matches as a whole."""
+        if len(text) < self._shortest:
+            return False
+        if len(text) * len(self.items) <= _MOST_WORK and "\n" not in text:
+            if self._regex is not None:
+                return self._regex.fullmatch(text) is not None
+        return self._automaton.matches(text)
+
+    @cached_property
+    def _shortest(self) -> int:
+        return sum(isinstance(item, One) for item in self.items)
+
+    @cached_property
+    def _regex(self) -> re.Pattern[str] | None:
+        pieces = list(_pieces(self.items))
+        if not all(map(_is_plain, pieces)):
+            return None
+        return re.compile(_regex_of(pieces), re.DOTALL)
+
+    @cached_property
+    def _automaton(self) -> Automaton:
+        return Automaton(self.items)
+
+
+def _pieces(items: tuple[Item, ...]) -> Iterator[list[Item]]:
+    """What stands before, between and after the stars."""
+    piece: list[Item] = []
+    for item in items:
+        if isinstance(item, Star):
+            yield piece
+            piece = []
+        else:
+            piece.append(item)
+    yield piece
+
+
+def _is_plain(piece: list[Item]) -> bool:
+    """Whether it matches in one way from each place: no repetition knows too little."""
+    return all(
+        isinstance(item, One)
+        and not (item.repeat and isinstance(after, One) and _overlap(item, after))
+        for item, after in zip(piece, [*piece[1:], None])
+    )
+
+
+def _overlap(one: One, other: One) -> bool:
+    return any(a <= d and c <= b for a, b in one.ranges for c, d in other.ranges)
+
+
+def _regex_of(pieces: list[list[Item]]) -> str:
+    # What a piece before a star repeats at its end, the star can match as well.
+    first = [_text(piece, until_star=True) for piece in pieces[:-1]]
+    last = _text(pieces[-1], until_star=False)
+    if not first:
+        return last
+    return first[0] + "".join(f"(?>.*?{text})" for text in first[1:]) + ".*" + last
+
+
+def _text(piece: list[Item], *, until_star: bool) -> str:
+    found = [(_class(i.ranges), i.repeat) for i in piece if isinstance(i, One)]
+    if found and until_star:
+        found[-1] = (found[-1][0], False)
+    return "".join(chars + "++" * repeat for chars, repeat in found)
+
+
+def _class(ranges: Ranges) -> str:
+    if len(ranges) == 1 and ranges[0][0] == ranges[0][1]:
+        return re.escape(chr(ranges[0][0]))
+    inner = "".join(f"\\U{low:08x}-\\U{high:08x}" for low, high in ranges)
+    return f"[{inner}]" if inner else r"[^\0-\U0010ffff]"

@@ -1,0 +1,175 @@
+"""Text to `Expression` (spec 04 §3.1, §3.2, §3.9).
+
+The grammar is a fold from left to right, and git-annex's to the letter: clients and
+gateways have to agree. ``and``, ``or`` and standing side by side bind alike. A group has
+an accumulator of its own, except one directly inside of another group that no keyword
+comes before: that one goes on with the accumulator around it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+import attrs
+
+from annexshell.wanted.caret import caret
+from annexshell.wanted.expression import BadTerm, Expression, Operator, Step, Term
+from annexshell.wanted.terms import term
+
+_SPACE = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
+_TOKEN = re.compile(rf"[()]|[^(){_SPACE}]+")
+
+
+@attrs.frozen
+class Problem:
+    """What is wrong with one word; ``offset`` and ``length`` are in characters.
+
+    ``message`` has git-annex's words where git-annex has any.
+    """
+
+    offset: int
+    length: int
+    message: str
+
+    def caret(self, text: str) -> str:
+        """The line of ``text`` with the word, and a line that points at it."""
+        return caret(text, self.offset, self.length)
+
+    def __str__(self) -> str:
+        return f"Parse failure: {self.message}"
+
+
+@attrs.frozen(eq=False)
+class Parsed:
+    """What ``expression`` says is what counts: ``present`` if there are problems."""
+
+    text: str
+    expression: Expression
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether there are no terms, so that the caller's default counts (spec 04 §2)."""
+        return self.expression.default
+
+
+class _Parser:
+    """One fold. ``_pending`` are the operators that the next unit completes."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.steps: list[Step] = []
+        self._known: dict[str, Term | BadTerm] = {}
+        self._pending: list[Step] = []
+        self._started = False
+        self._awaited = False
+        self._groups: list[tuple[list[Step], Step] | None] = []
+
+    def read(self, word: str, offset: int) -> None:
+        """Take the next word."""
+        step = Step(Operator.ANYTHING, offset, len(word))
+        match word:
+            case "and":
+                self._join(Operator.AND, step)
+            case "or":
+                if self._awaited or not self._started:
+                    self.steps.append(step._replace(length=0))
+                    self._started = True
+                self._pending.append(step._replace(what=Operator.OR))
+                self._awaited = True
+            case "not":
+                self._join(Operator.AND, step._replace(length=0))
+                self._pending.append(step._replace(what=Operator.NOT))
+            case "(":
+                self._open(step)
+            case ")":
+                if self._groups:
+                    self._close()
+            case _:
+                self._term(word, step)
+
+    def finish(self) -> None:
+        """Supply what is missing at the end."""
+        while self._groups:
+            self._close()
+        self._empty_unit()
+
+    def _join(self, operator: Operator, step: Step) -> None:
+        """What comes next is joined to the accumulator, if there is anything in it."""
+        if self._started and not self._awaited:
+            self._pending.append(step._replace(what=operator))
+        self._awaited = True
+
+    def _term(self, word: str, step: Step) -> None:
+        found = self._known.get(word)
+        if found is None:
+            found = self._known[word] = term(word)
+        if isinstance(found, BadTerm):
+            self.problems.append(Problem(step.offset, step.length, found.message))
+            return
+        self._join(Operator.AND, step._replace(length=0))
+        self.steps.append(step._replace(what=found))
+        self._complete()
+
+    def _open(self, step: Step) -> None:
+        if self._groups and not self._awaited:
+            self._groups.append(None)
+            return
+        self._join(Operator.AND, step._replace(length=0))
+        self._groups.append((self._pending, step))
+        self._pending, self._started, self._awaited = [], False, False
+
+    def _close(self) -> None:
+        self._empty_unit()
+        outer = self._groups.pop()
+        if outer is None:
+            return
+        if not self._started:
+            self.steps.append(outer[1])
+        self._pending = outer[0]
+        self._complete()
+
+    def _empty_unit(self) -> None:
+        if self._awaited:
+            end = self.steps[-1].offset if self.steps else 0
+            self.steps.append(Step(Operator.ANYTHING, end, 0))
+            self._complete()
+
+    def _complete(self) -> None:
+        """A unit is in ``steps``."""
+        self.steps += reversed(self._pending)
+        self._pending.clear()
+        self._started, self._awaited = True, False
+
+
+def parse(text: str) -> Parsed:
+    """What ``text`` says.
+
+    Linear in its length. Never raises: what git-annex does not understand is a problem,
+    and so is a glob that cannot be compiled, which stops git-annex (spec 04 §3.4).
+    """
+    parser = _Parser()
+    for found in _TOKEN.finditer(text):
+        parser.read(found[0], found.start())
+    parser.finish()
+    if parser.problems:
+        return Parsed(text, present(), tuple(parser.problems))
+    steps = tuple(parser.steps)
+    return Parsed(text, Expression(text, steps, all(map(_silent, steps))))
+
+
+def _silent(step: Step) -> bool:
+    """Whether the step asks for nothing; an ``or`` of nothing is true, and asks for all."""
+    return step.what in (Operator.ANYTHING, Operator.AND)
+
+
+@lru_cache(maxsize=1)
+def present() -> Expression:
+    """What takes the place of what cannot be understood (spec 04 §3.9)."""
+    return parse("present").expression
+
+
+def messages(problems: tuple[Problem, ...]) -> str:
+    """All problems as git-annex words them."""
+    return " ".join(map(str, problems))

@@ -1,0 +1,133 @@
+"""Each repository's preferred and required content, ready to be evaluated (spec 04 §2 to §5).
+
+Whatever is configured gives something that can be evaluated: what cannot be understood
+counts as ``present``, and what is unstable matches nothing.
+"""
+
+from __future__ import annotations
+
+import attrs
+
+from annexshell.model.ids import UUID
+from annexshell.wanted.evidence import Expansions
+from annexshell.wanted.expression import Expression, joined
+from annexshell.wanted.facts import Configuration
+from annexshell.wanted.parse import Parsed, Problem, parse, present
+from annexshell.wanted.stability import explain_instability, unstable_terms
+from annexshell.wanted.standard import STANDARD
+
+
+@attrs.frozen(eq=False)
+class Compiled:
+    """What one repository wants.
+
+    ``text`` is what is configured, ``expression`` what counts. ``problems`` are those of
+    everything that was used, the expressions of groups too. ``unstable`` has the terms
+    for which the whole never matches. ``uses_sizes`` is whether sizes can matter.
+    """
+
+    text: str
+    expression: Expression
+    expansions: Expansions
+    problems: tuple[Problem, ...] = ()
+    unstable: tuple[str, ...] = ()
+    uses_sizes: bool = False
+
+    def explain_instability(self) -> tuple[str, ...]:
+        """Why it never matches: a sentence for each term in ``unstable``."""
+        return explain_instability(self.expression, self.expansions)
+
+
+class Preferences:
+    """What all repositories want by one configuration; parsed when asked for, and kept."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._parsed: dict[str, Parsed] = {}
+        self._joined: dict[tuple[str, str], Expression] = {}
+        self._preferred: dict[UUID, Compiled | None] = {}
+        self._required: dict[UUID, Compiled | None] = {}
+
+    def preferred(self, uuid: UUID) -> Compiled | None:
+        """What the repository wants, with what it has to have; None if nothing is said."""
+        if uuid not in self._preferred:
+            self._preferred[uuid] = self._both(uuid)
+        return self._preferred[uuid]
+
+    def required(self, uuid: UUID) -> Compiled | None:
+        """What the repository has to have; None if nothing is said."""
+        if uuid not in self._required:
+            parsed = self._parse(self.configuration.required.get(uuid, ""))
+            self._required[uuid] = self._compiled(uuid, parsed)
+        return self._required[uuid]
+
+    def _both(self, uuid: UUID) -> Compiled | None:
+        wanted = self._parse(self.configuration.preferred.get(uuid, ""))
+        required = self._parse(self.configuration.required.get(uuid, ""))
+        if required.says_nothing:
+            return self._compiled(uuid, wanted)
+        if wanted.says_nothing:
+            return self._compiled(uuid, required)
+        problems = wanted.problems + required.problems
+        both = (wanted.text, required.text)
+        if both not in self._joined:
+            self._joined[both] = joined(wanted.expression, required.expression)
+        expression = present() if problems else self._joined[both]
+        text = f"({wanted.text}) or ({required.text})"
+        return self._compiled(uuid, Parsed(text, expression, problems))
+
+    def _compiled(self, uuid: UUID, parsed: Parsed) -> Compiled | None:
+        if parsed.says_nothing:
+            return None
+        expansions, problems = self._expansions(uuid, parsed.expression)
+        problems = parsed.problems + problems
+        expression = present() if problems else parsed.expression
+        return Compiled(
+            parsed.text,
+            expression,
+            expansions,
+            problems,
+            unstable_terms(expression, expansions),
+            _uses_sizes(expression, expansions),
+        )
+
+    def _expansions(
+        self, uuid: UUID, expression: Expression
+    ) -> tuple[Expansions, tuple[Problem, ...]]:
+        """What the expression needs of what its terms stand for, and what is wrong there."""
+        standard = groupwanted = None
+        problems: tuple[Problem, ...] = ()
+        if expression.expands("groupwanted"):
+            parsed = self._of_groups(uuid)
+            if parsed is not None:
+                groupwanted, problems = parsed.expression, parsed.problems
+        if any(
+            e is not None and e.expands("standard") for e in (expression, groupwanted)
+        ):
+            standard = self._standard(uuid)
+        return Expansions(standard, groupwanted), problems
+
+    def _of_groups(self, uuid: UUID) -> Parsed | None:
+        texts = self.configuration.group_preferred
+        groups = self.configuration.groups.get(uuid, frozenset())
+        found = [texts[group] for group in groups if texts.get(group)]
+        return self._parse(found[0]) if len(found) == 1 else None
+
+    def _standard(self, uuid: UUID) -> Expression | None:
+        groups = self.configuration.groups.get(uuid, frozenset()) & STANDARD.keys()
+        if len(groups) != 1:
+            return None
+        return self._parse(STANDARD[next(iter(groups))]).expression
+
+    def _parse(self, text: str) -> Parsed:
+        found = self._parsed.get(text)
+        if found is None:
+            found = self._parsed[text] = parse(text)
+        return found
+
+
+def _uses_sizes(expression: Expression, expansions: Expansions) -> bool:
+    """Whether a balanced term occurs, also in what terms stand for."""
+    used = [expression]
+    used += (e for e in expansions if e is not None)
+    return any(e.uses_sizes for e in used)
