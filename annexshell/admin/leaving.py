@@ -25,7 +25,6 @@ from annexshell.admin.errors import (
     NotANode,
 )
 from annexshell.admin.gateway import Gateway
-from annexshell.admin.holdings import holdings
 from annexshell.admin.topology import (
     Cluster,
     Member,
@@ -41,6 +40,7 @@ from annexshell.logs.numcopies import numcopies as numcopies_in
 from annexshell.logs.proxies import Proxied
 from annexshell.model.ids import UUID, is_cluster_uuid
 from annexshell.repository.config import as_boolean
+from annexshell.repository.holdings import holdings
 
 _SHOWN = 5
 
@@ -187,7 +187,7 @@ def needed(gateway: Gateway, node: UUID) -> Needed:
     wanted = numcopies(gateway)
     names = (
         found
-        for found in holdings(gateway)
+        for found in holdings(gateway.repository, gateway.branch)
         if node in found.holders and _count(found.holders - uncounted) < wanted
     )
     first = tuple(found.spelled for found in islice(names, _SHOWN))

@@ -11,12 +11,12 @@ import attrs
 import trio
 
 from annexshell.admin.gateway import Gateway
-from annexshell.admin.holdings import holdings
 from annexshell.admin.probing import Probe, probing
 from annexshell.admin.topology import Cluster, Member, Standing, topology
 from annexshell.errors import printable
 from annexshell.model.ids import UUID
 from annexshell.proxy.costs import ask_commands, prices
+from annexshell.repository.holdings import holdings
 
 T = TypeVar("T")
 
@@ -189,6 +189,6 @@ def _priced(
 def _counted(gateway: Gateway) -> Counter[UUID]:
     """How many keys each repository has by the location log."""
     keys: Counter[UUID] = Counter()
-    for found in holdings(gateway):
+    for found in holdings(gateway.repository, gateway.branch):
         keys.update(found.holders)
     return keys

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from annexshell.logs.proxies import Proxied
 from annexshell.model.clock import SECOND, Clock, clock_now
 from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
 from annexshell.model.key import Key
+from annexshell.repository.accounts import Accounts
 from annexshell.repository.journal import MAX_LOG, Journal
 from annexshell.repository.open import Repository
 
@@ -146,37 +148,35 @@ class Branch:
         if not is_safe_uuid(uuid):
             raise JournalFailed(where=key, detail="not the uuid of a repository")
         clock = self._now()
-
-        def edit(old: bytes) -> bytes | None:
-            if unless():
-                return None
-            new = location.with_presence(old, uuid, present, clock)
-            if new is not None:
-                self._doubt_future(new, uuid)
-            return new
-
-        return self.change(self.location_path(key), uuid, edit)
+        with self._journal.locked(self._timeout):
+            return not unless() and self._record(key, {uuid: present}, clock)
 
     def record_all(self, key: Key, found: Mapping[UUID, bool]) -> bool:
         """`record` for several repositories at once: all of them, or none."""
-        uuids = [uuid for uuid in found if not is_cluster_uuid(uuid)]
-        if not all(map(is_safe_uuid, uuids)):
+        found = {uuid: found[uuid] for uuid in found if not is_cluster_uuid(uuid)}
+        if not all(map(is_safe_uuid, found)):
             raise JournalFailed(where=key, detail="not the uuid of a repository")
-        path, clock, changed = self.location_path(key), self._now(), False
+        clock = self._now()
         with self._journal.locked(self._timeout):
-            for private in (False, True):
-                here = [u for u in uuids if (u in self.private_uuids) == private]
-                if not here:
-                    continue
-                base = new = self._base(path, private)
-                for uuid in here:
-                    said = location.with_presence(new, uuid, found[uuid], clock)
-                    if said is not None:
-                        new = said
-                        self._doubt_future(new, uuid)
-                if new != base:
-                    self._journal.write(path, new, private=private)
-                    changed = True
+            return self._record(key, found, clock)
+
+    def _record(self, key: Key, found: Mapping[UUID, bool], clock: Clock) -> bool:
+        """With the journal's lock."""
+        path, changed = self.location_path(key), False
+        for private in (False, True):
+            here = [u for u in found if (u in self.private_uuids) == private]
+            if not here:
+                continue
+            base = new = self._base(path, private)
+            for uuid in here:
+                said = location.with_presence(new, uuid, found[uuid], clock)
+                if said is not None:
+                    new = said
+                    self._doubt_future(new, uuid)
+            if new != base:
+                self._journal.write(path, new, private=private)
+                changed = True
+            self.accounts.completed(key, base, new, [u for u in here if found[u]])
         return changed
 
     def check_recordable(self, key: Key, uuid: UUID) -> None:
@@ -201,6 +201,10 @@ class Branch:
             self._journal.write(path, new, private=private)
         return True
 
+    def journal_locked(self) -> AbstractContextManager[None]:
+        """Nobody writes to the journal or commits it within the block."""
+        return self._journal.locked(self._timeout)
+
     def settle(self, timeout: float | None = None) -> None:
         """Commit the journal and merge sibling branches; nothing to do is fine.
 
@@ -219,6 +223,11 @@ class Branch:
         from annexshell.repository.settling import Settling
 
         return Settling(self._repository, self._journal)
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """What is told of sizes, where they are known; opens nothing."""
+        return Accounts(self._repository)
 
     @cached_property
     def _git(self) -> Git:

@@ -48,3 +48,16 @@ class LogUnusable(AnnexshellError):
     """Only ever a warning: what was to be logged goes on."""
 
     text = "{setting} cannot be written to ({path}): {detail}; going on without it"
+
+
+class SizesUnusable(AnnexshellError):
+    """Only ever a warning: what has to do with sizes goes on as well as it can."""
+
+    text = (
+        "the sizes of repositories are not accounted for now ({where}): {detail}; content"
+        " is stored all the same"
+    )
+
+
+class SizesBroken(SizesUnusable):
+    """The database is none, or not the one that git-annex knows."""

@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import stat
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -78,12 +79,13 @@ class Journal:
         name = journal_name(path)
         return None if len(name) > _MAX_NAME else self._read(directory, name)
 
-    def names(self, most: int) -> list[bytes]:
-        """Up to ``most`` names of files that can be committed, in no order."""
+    def names(self, most: int, *, private: bool = False) -> list[bytes]:
+        """Up to ``most`` names of files that the branch can have, in no order."""
         found: list[bytes] = []
-        with self._failing(self._public):
+        directory = self._private if private else self._public
+        with self._failing(directory):
             try:
-                entries = os.scandir(self._public)
+                entries = os.scandir(directory)
             except FileNotFoundError:
                 return found
             with entries:
@@ -95,6 +97,10 @@ class Journal:
                     ):
                         found.append(entry.name)
         return found
+
+    def paths(self, *, private: bool = False) -> frozenset[bytes]:
+        """The branch paths of all that waits. Raises JournalFailed."""
+        return frozenset(map(branch_path, self.names(sys.maxsize, private=private)))
 
     def pending(self, names: Iterable[bytes]) -> list[Pending]:
         """The files of these names, read; a file that has gone is left out.

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from annexshell.admin.holdings import holdings
 from annexshell.errors import BranchUnreadable
 from annexshell.logs.location import holders
 from annexshell.model.ids import UUID
+from annexshell.repository.branch import Branch
+from annexshell.repository.holdings import holdings
 from annexshell.repository.journal import journal_name
+from annexshell.repository.open import Repository
 from tests.support.branches import cases, import_commit
 from tests.support.operators import GATEWAY, N1, N2, N3, Estate, locations
 from tests.support.repositories import BRANCH, K_LOG, K
@@ -24,8 +26,13 @@ def estate(tmp_path: Path) -> Estate:
     return Estate.create(tmp_path)
 
 
+def opened(estate: Estate) -> tuple[Repository, Branch]:
+    gateway = estate.open()
+    return gateway.repository, gateway.branch
+
+
 def found(estate: Estate) -> dict[bytes, frozenset[UUID]]:
-    every = list(holdings(estate.open()))
+    every = list(holdings(*opened(estate)))
     named = {one.name: one.holders for one in every}
     assert len(named) == len(every)
     return named
@@ -61,8 +68,8 @@ def test_a_log_of_any_size_is_not_read_into_memory(
     estate: Estate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     estate.record({K_LOG: b"1000s 1 %b\n" % N1})
-    monkeypatch.setattr("annexshell.admin.holdings.MAX_LOG", 10)
-    with pytest.raises(BranchUnreadable, match=r"\.log has 45 bytes, over 10"):
+    monkeypatch.setattr("annexshell.repository.holdings.MAX_LOG", 10)
+    with pytest.raises(BranchUnreadable, match=r" has 45 bytes, over 10"):
         found(estate)
 
 
@@ -98,15 +105,12 @@ def test_a_lost_object_is_no_empty_log(estate: Estate) -> None:
         found(estate)
 
 
-def test_a_lost_tree_is_told_too(
-    estate: Estate, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_lost_tree_is_told_too(estate: Estate) -> None:
     estate.record(locations({b"a": (N1,)}))
     tree = estate.repo.git("ls-tree", BRANCH).split()[2].decode()
     (estate.repo.path / "objects" / tree[:2] / tree[2:]).unlink()
-    with pytest.raises(BranchUnreadable, match="git ls-tree failed"):
+    with pytest.raises(BranchUnreadable, match=f"git ls-tree failed.*{tree}"):
         found(estate)
-    assert tree in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -127,9 +131,9 @@ def test_git_that_ends_too_early_is_no_shorter_branch(
     write_program(programs / "git", body)
     monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
     with pytest.raises(BranchUnreadable):
-        list(holdings(gateway))
+        list(holdings(gateway.repository, gateway.branch))
 
 
 def test_reading_may_stop_early(estate: Estate) -> None:
     estate.record(locations({b"%d" % n: (N1,) for n in range(5)}))
-    assert next(holdings(estate.open())).holders == {N1}
+    assert next(holdings(*opened(estate))).holders == {N1}

@@ -1,0 +1,198 @@
+"""The journal's changes of what repositories have, told to git-annex's database of sizes.
+
+Processes that run know the sizes of repositories as they were when they started, and what
+the database says has changed since. So each change of a location log is counted there, in
+the section of the journal's lock that wrote it (spec 04 §9.5): who adds up the journal has
+that lock, and thus sees a change either in the journal or in the totals from there on, not
+in both. First the journal, then the database: should we be killed in between, what was
+announced is cleaned up, and the change is in the journal.
+
+Most repositories have no such database, and what has to do with it is not loaded for them.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from annexshell.errors import AnnexshellError
+from annexshell.logs.location import holders
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.repository.open import Repository
+
+if TYPE_CHECKING:
+    from annexshell.repository.sizedb import SizeDb
+
+log = logging.getLogger(__name__)
+
+ADD = 1
+REMOVE = -1
+PATIENCE = 5.0
+"""Seconds to wait for others that write to the database; the journal may be locked
+meanwhile."""
+_REST = 60.0
+"""Seconds after a failure in which nobody waits for the database."""
+
+
+def size_directory(repository: Repository) -> tuple[str, str]:
+    """Where the database and its lock are, and the directory that must be there already.
+
+    annex.dbdir puts it elsewhere.
+    """
+    elsewhere = repository.config.get("annex.dbdir")
+    if elsewhere:
+        return f"{elsewhere}/{os.fsdecode(repository.uuid)}/reposize", elsewhere
+    return repository.annex_dir + "/reposize", repository.annex_dir
+
+
+class Accounts:
+    """What one `Branch` and its `RepoSizes` know of the database. For several threads.
+
+    Nothing is opened before it is used, and what is not there is not made.
+    """
+
+    def __init__(self, repository: Repository, patience: float = PATIENCE) -> None:
+        self.path = size_directory(repository)[0] + "/db/db"
+        self.patience = patience
+        self.pid: int | None = None
+        """What we announce is under this number; see `liveness`."""
+        self.missed = False
+        """Whether a change could not be counted: then the journal must be asked."""
+        self.generation = 0
+        """Tells one database from the next; 0 as long as none was seen."""
+        self._announced: dict[Key, set[UUID]] = {}
+        self._stale: set[Key] = set()
+        self._mutex = threading.RLock()
+        self._database: SizeDb | None = None
+        self._identity: tuple[int, int] | None = None
+        self._rest_until = 0.0
+
+    @contextmanager
+    def using(self) -> Iterator[SizeDb | None]:
+        """The database, None if there is none, for this thread alone.
+
+        Raises SizesUnusable.
+        """
+        with self._mutex:
+            database = self._opened()
+            if database is not None:
+                resting = time.monotonic() < self._rest_until
+                database.timeout = 0.0 if resting else self.patience
+                self._take_back(database)
+            yield database
+
+    def completed(
+        self, key: Key, before: bytes, after: bytes, present: Collection[UUID]
+    ) -> None:
+        """Count what was just journalled, under the journal's lock; never raises.
+
+        ``before`` and ``after`` are the texts of the key's location log. What we announced
+        for those that are ``present`` has come true, also where that is no news.
+        """
+        done = self._announced.get(key, set()).intersection(present)
+        if not key.size or (before == after and not done):
+            return
+        try:
+            with self.using() as database:
+                if database is not None:
+                    changes = _changes(before, after)
+                    database.complete(key, changes, done, self.pid)
+                    self._came_true(key, done)
+        except AnnexshellError as error:
+            self.missed = True
+            self.failed(error)
+
+    def announce(self, key: Key, uuids: Collection[UUID]) -> None:
+        """Say that repositories will have the key; `pid` is alive. Raises SizesUnusable."""
+        with self.using() as database:
+            if database is None or self.pid is None:
+                return
+            # First, so that what is written before a failure is taken back.
+            self._announced.setdefault(key, set()).update(uuids)
+            database.reserve(self.pid, key, uuids)
+
+    def release(self, key: Key) -> None:
+        """Take back what we announced of the key and has not come true; never raises.
+
+        Where that fails it is tried again whenever the database is used.
+        """
+        if self._announced.pop(key, None) is None:
+            return
+        self._stale.add(key)
+        try:
+            with self.using():
+                return
+        except AnnexshellError as error:
+            self.failed(error)
+
+    def failed(self, error: AnnexshellError) -> None:
+        """Say so, once a minute; nobody waits for the database in that minute."""
+        now = time.monotonic()
+        level = logging.DEBUG if now < self._rest_until else logging.WARNING
+        log.log(level, "%s", error)
+        self._rest_until = now + _REST
+
+    def close(self) -> bool:
+        """Take all back and let go; whether nothing of ours is announced any more."""
+        with self._mutex:
+            self._stale.update(self._announced)
+            self._announced.clear()
+            try:
+                with self.using():
+                    pass
+            except AnnexshellError as error:
+                self.failed(error)
+            self._let_go()
+            return not self._stale
+
+    # -- with the mutex -------------------------------------------------------------------
+
+    def _came_true(self, key: Key, done: set[UUID]) -> None:
+        left = self._announced.get(key, set()) - done
+        if left:
+            self._announced[key] = left
+        else:
+            self._announced.pop(key, None)
+
+    def _take_back(self, database: SizeDb) -> None:
+        if self._stale and self.pid is not None:
+            database.release(self.pid, self._stale)
+        self._stale.clear()
+
+    def _opened(self) -> SizeDb | None:
+        """The database that is there now: it may have been deleted, or replaced."""
+        try:
+            status = os.stat(self.path)
+        except OSError:
+            self._let_go()
+            self._stale.clear()
+            return None
+        identity = status.st_dev, status.st_ino
+        if self._database is None or identity != self._identity:
+            from annexshell.repository.sizedb import SizeDb
+
+            self._let_go()
+            self._database = SizeDb(self.path, self.patience)
+            self._identity = identity
+            self.generation += 1
+        return self._database
+
+    def _let_go(self) -> None:
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+
+
+def _changes(before: bytes, after: bytes) -> dict[UUID, int]:
+    """Who has the content now, or has it no more; a status may change without that."""
+    had, have = holders(before), holders(after)
+    return {
+        **dict.fromkeys(sorted(have - had), ADD),
+        **dict.fromkeys(sorted(had - have), REMOVE),
+    }

@@ -1,0 +1,320 @@
+"""git-annex's database of repository sizes: its tables, and one method a transaction.
+
+What is in it is a cache of the git-annex branch, with what is on its way added (spec 04 §8,
+§9). git-annex's processes and other sessions read and write it at the same time. How the
+transactions go together is told in `sizes` and `accounts`.
+
+SQLite locks the file with POSIX locks, which end when any descriptor of the file is closed:
+nothing here may open it but SQLite.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+from annexshell.errors import MalformedKey
+from annexshell.model.ids import UUID
+from annexshell.model.key import Key
+from annexshell.repository.accounts import ADD
+from annexshell.repository.errors import SizesBroken, SizesUnusable
+from annexshell.repository.git import ObjectId
+from annexshell.repository.modes import Sharing
+
+_TABLES = (
+    'CREATE TABLE "repo_sizes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
+    '"size" VARCHAR NOT NULL,CONSTRAINT "unique_repo" UNIQUE ("repo"))',
+    'CREATE TABLE "annex_branch"("id" INTEGER PRIMARY KEY,"commit" VARCHAR NOT NULL,'
+    'CONSTRAINT "unique_commit" UNIQUE ("commit"))',
+    'CREATE TABLE "live_size_changes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
+    '"key" BLOB NOT NULL,"changeid" VARCHAR NOT NULL,"changepid" VARCHAR NOT NULL,'
+    '"change" INTEGER NOT NULL,CONSTRAINT "unique_live_size_change" '
+    'UNIQUE ("repo","key","changeid","changepid"))',
+    'CREATE TABLE "size_changes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
+    '"rollingtotal" VARCHAR NOT NULL,CONSTRAINT "unique_repo_rolling_total" '
+    'UNIQUE ("repo"))',
+    'CREATE TABLE "recent_changes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
+    '"key" BLOB NOT NULL,"change" INTEGER NOT NULL,CONSTRAINT "unique_recent_change" '
+    'UNIQUE ("repo","key"))',
+)
+_NAMES = frozenset(table.split('"')[1] for table in _TABLES)
+_COUNTED = """SELECT DISTINCT repo, key FROM live_size_changes AS live WHERE change = 1
+ AND NOT EXISTS (SELECT 1 FROM recent_changes AS recent WHERE recent.repo = live.repo
+ AND recent.key = live.key AND recent.change = live.change)"""
+"""What several processes add to one repository is added once, and what has been
+recorded as added is in the totals by now (spec 04 §9.1)."""
+_GARBAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+
+
+class Recorded(NamedTuple):
+    """The sizes as of one commit of the git-annex branch, the journal not included."""
+
+    commit: ObjectId
+    sizes: dict[UUID, int]
+
+
+class Snapshot(NamedTuple):
+    """What all processes have told of what they do, at one moment."""
+
+    totals: dict[UUID, int]
+    """Of each repository all that was ever recorded; differences of it have a meaning."""
+    live: dict[UUID, int]
+    """Bytes on their way to each repository."""
+    pids: frozenset[str]
+    """The processes that have rows of what is on its way."""
+
+
+class SizeDb:
+    """An open database, for one thread at a time.
+
+    Its methods raise SizesUnusable, and wait ``timeout`` seconds for others that write.
+    """
+
+    def __init__(self, path: str, timeout: float) -> None:
+        """Open an existing one, at ``path``. Raises SizesBroken if it is none."""
+        self.path = path
+        self.timeout = timeout
+        self._serial = itertools.count(1)
+        with self._failing():
+            name = f"file:{quote(path)}?mode=rw"
+            self._connection = sqlite3.connect(
+                name,
+                uri=True,
+                timeout=timeout,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            self._check()
+
+    def _check(self) -> None:
+        try:
+            # Without waiting for the disk: what a power cut takes away are the last
+            # changes, all of them together. They are in the journal, which is durable, and
+            # whoever starts after that reads it there.
+            self._connection.execute("PRAGMA synchronous=NORMAL")
+            listed = self._connection.execute("SELECT name FROM sqlite_master")
+            missing = _NAMES - {name for (name,) in listed}
+            if missing:
+                # A later git-annex may have other tables: those are not for us to judge.
+                kind = SizesBroken if missing == _NAMES else SizesUnusable
+                raise kind(where=self.path, detail=f"it has no table {min(missing)}")
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Twice is harmless."""
+        self._connection.close()
+
+    # -- reading --------------------------------------------------------------------------
+
+    def recorded(self) -> Recorded | None:
+        """The sizes that are recorded; None if they are not, or for several commits."""
+        with self._transaction("DEFERRED") as run:
+            commits = run('SELECT "commit" FROM annex_branch').fetchall()
+            if len(commits) != 1:
+                return None
+            rows = run("SELECT repo, size FROM repo_sizes").fetchall()
+            return Recorded(ObjectId(str(commits[0][0])), self._numbers(rows))
+
+    def snapshot(self) -> Snapshot:
+        """What is and was on its way, as far as it was told."""
+        with self._transaction("DEFERRED") as run:
+            totals = run("SELECT repo, rollingtotal FROM size_changes").fetchall()
+            rows = run("SELECT DISTINCT changepid FROM live_size_changes").fetchall()
+            counted = run(_COUNTED).fetchall() if rows else []
+        live: dict[UUID, int] = {}
+        for repo, key in counted:
+            uuid = UUID(_blob(repo))
+            live[uuid] = live.get(uuid, 0) + _size_of(_blob(key))
+        pids = frozenset(str(pid) for (pid,) in rows)
+        return Snapshot(self._numbers(totals), live, pids)
+
+    # -- writing --------------------------------------------------------------------------
+
+    def record(self, commit: ObjectId, sizes: Mapping[UUID, int]) -> None:
+        """Have these be the sizes as of the commit of the branch.
+
+        The totals stay: others remember what they were. Of the recent changes those stay
+        that somebody may complete a second time.
+        """
+        rows = [(repo, str(size)) for repo, size in sizes.items()]
+        with self._transaction("IMMEDIATE") as run:
+            run("DELETE FROM repo_sizes")
+            self._connection.executemany(
+                "INSERT INTO repo_sizes (repo, size) VALUES (?, ?)", rows
+            )
+            run("DELETE FROM annex_branch")
+            run('INSERT INTO annex_branch ("commit") VALUES (?)', (commit,))
+            run(
+                "DELETE FROM recent_changes WHERE NOT EXISTS (SELECT 1"
+                " FROM live_size_changes AS live WHERE live.repo = recent_changes.repo"
+                " AND live.key = recent_changes.key"
+                " AND live.change = recent_changes.change)"
+            )
+
+    def reserve(self, pid: int, key: Key, repos: Iterable[UUID]) -> None:
+        """Announce that repositories will have the key."""
+        changeid = str(next(self._serial))
+        rows = [(repo, key.text, changeid, str(pid), ADD) for repo in repos]
+        with self._transaction("IMMEDIATE"):
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO live_size_changes"
+                " (repo, key, changeid, changepid, change) VALUES (?, ?, ?, ?, ?)",
+                rows,
+            )
+
+    def complete(
+        self,
+        key: Key,
+        changes: Mapping[UUID, int],
+        done: Iterable[UUID],
+        pid: int | None,
+    ) -> None:
+        """Count what was recorded in the journal: ADD or REMOVE, by repository.
+
+        Our announcements that ``done`` will have the key have come true. To be called
+        within the section of the journal's lock that recorded it.
+        """
+        with self._transaction("IMMEDIATE") as run:
+            for repo, change in changes.items():
+                self._count(run, repo, key, change)
+            if pid is not None:
+                for repo in done:
+                    run(
+                        "DELETE FROM live_size_changes WHERE repo = ? AND key = ?"
+                        " AND changepid = ? AND change = 1",
+                        (repo, key.text, str(pid)),
+                    )
+
+    def _count(self, run: Any, repo: UUID, key: Key, change: int) -> None:
+        found = run(
+            "SELECT change FROM recent_changes WHERE repo = ? AND key = ?",
+            (repo, key.text),
+        ).fetchone()
+        if found == (change,):
+            return  # Another process has counted it.
+        total = run(
+            "SELECT repo, rollingtotal FROM size_changes WHERE repo = ?", (repo,)
+        ).fetchall()
+        size = self._numbers(total).get(repo, 0) + change * (key.size or 0)
+        run(
+            "INSERT INTO size_changes (repo, rollingtotal) VALUES (?, ?)"
+            " ON CONFLICT (repo) DO UPDATE SET rollingtotal = excluded.rollingtotal",
+            (repo, str(size)),
+        )
+        run(
+            "INSERT INTO recent_changes (repo, key, change) VALUES (?, ?, ?)"
+            " ON CONFLICT (repo, key) DO UPDATE SET change = excluded.change",
+            (repo, key.text, change),
+        )
+
+    def release(self, pid: int, keys: Iterable[Key]) -> None:
+        """Take back what the process announced of these keys."""
+        values = [(str(pid), key.text) for key in keys]
+        with self._transaction("IMMEDIATE"):
+            self._connection.executemany(
+                "DELETE FROM live_size_changes WHERE changepid = ? AND key = ?", values
+            )
+
+    def rename(self, old: int, new: int) -> None:
+        """Have a process's announcements under another number."""
+        with self._transaction("IMMEDIATE") as run:
+            run(
+                "UPDATE live_size_changes SET changepid = ? WHERE changepid = ?",
+                (str(new), str(old)),
+            )
+
+    def forget(self, pids: Iterable[str]) -> None:
+        """Delete all that processes announced, which are dead."""
+        with self._transaction("IMMEDIATE"):
+            self._connection.executemany(
+                "DELETE FROM live_size_changes WHERE changepid = ?",
+                [(pid,) for pid in pids],
+            )
+
+    # -- parts ----------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, kind: str) -> Iterator[Any]:
+        with self._failing():
+            run = self._connection.execute
+            run(f"PRAGMA busy_timeout={int(self.timeout * 1000)}")
+            run(f"BEGIN {kind}")
+            try:
+                yield run
+                run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    run("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _failure(self.path, error) from error
+
+    def _numbers(self, rows: list[tuple[Any, Any]]) -> dict[UUID, int]:
+        try:
+            return {UUID(_blob(repo)): int(number) for repo, number in rows}
+        except ValueError as error:
+            raise SizesBroken(where=self.path, detail=error) from error
+
+
+def create(path: str, sharing: Sharing, top: str) -> None:
+    """Make an empty database elsewhere, and then give it its name.
+
+    To be called with ``reposize/lock`` held, and nothing at ``path``. Raises SizesUnusable
+    and OSError.
+    """
+    final = os.path.dirname(path)
+    temporary = final + ".tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    sharing.make_directories(temporary, top)
+    try:
+        with closing(sqlite3.connect(f"{temporary}/db")) as database:
+            database.execute("PRAGMA journal_mode=WAL")
+            with database:
+                for table in _TABLES:
+                    database.execute(table)
+    except sqlite3.Error as error:
+        raise _failure(path, error) from error
+    sharing.share(f"{temporary}/db")
+    os.rename(temporary, final)
+
+
+def set_aside(path: str) -> str:
+    """Move a broken database out of the way; where it is then. Raises OSError.
+
+    To be called with ``reposize/lock`` held. Only the last one is kept.
+    """
+    final = os.path.dirname(path)
+    aside = final + ".broken"
+    shutil.rmtree(aside, ignore_errors=True)
+    os.rename(final, aside)
+    return aside
+
+
+def _failure(path: str, error: sqlite3.Error) -> SizesUnusable:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    kind = SizesBroken if code in _GARBAGE else SizesUnusable
+    return kind(where=path, detail=error)
+
+
+def _blob(value: object) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+def _size_of(key: bytes) -> int:
+    try:
+        return Key.parse(key).size or 0
+    except MalformedKey:
+        return 0
