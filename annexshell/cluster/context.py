@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Protocol
 
@@ -13,6 +13,8 @@ import attrs
 import trio
 
 from annexshell.cluster.node import Node
+from annexshell.cluster.placing import Everywhere, Placer
+from annexshell.cluster.plan import Unwanted
 from annexshell.errors import RequestError
 from annexshell.model.duration import time_to_hash
 from annexshell.model.ids import UUID
@@ -34,14 +36,6 @@ log = logging.getLogger("annexshell.cluster")
 
 _LEAST = 1.0
 """Seconds that a node is waited for however often it was too slow."""
-
-Wants = Callable[[Node, Key, bytes], bool]
-"""Whether a node's preferred content has the key, under that name of a file."""
-
-
-def wants_all(node: Node, key: Key, name: bytes) -> bool:
-    """Every node wants everything."""
-    return True
 
 
 def never() -> bool:
@@ -105,7 +99,8 @@ class Patience:
 class Context:
     """The cluster ``uuid``, called ``name`` here, for one session.
 
-    ``relayed`` tells whether the client is another gateway of it, by its BYPASS.
+    ``relayed`` tells whether the client is another gateway of it, by its BYPASS, and
+    ``bypassed`` which repositories that asks by itself.
     ``clock`` is the one that removals are timed with, in seconds, and ``client`` the
     client's uuid, by its own word.
     """
@@ -117,9 +112,11 @@ class Context:
     busy: Busy
     patience: Patience = Patience()
     relayed: Callable[[], bool] = never
-    wants: Wants = wants_all
+    placer: Placer = attrs.field(factory=Everywhere)
     clock: Callable[[], float] = boot_clock
     client: UUID = UUID(b"")
+    unwanted: Unwanted = Unwanted.ALL
+    bypassed: Callable[[], Collection[UUID]] = tuple
     _slow: dict[str, int] = attrs.field(init=False, factory=dict)
 
     @property
@@ -129,6 +126,11 @@ class Context:
         It may be a node as well. What it has is no copy that it may drop its own for.
         """
         return UUID(b"") if self.relayed() else self.client
+
+    @property
+    def avoided(self) -> frozenset[UUID]:
+        """Repositories that content need not be brought to by another gateway."""
+        return frozenset([self.sender, *self.bypassed()])
 
     def holders(self, key: Key) -> frozenset[UUID]:
         """Who has the content, by the log as it is now."""

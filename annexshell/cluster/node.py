@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import attrs
 
 from annexshell.errors import RequestError
 from annexshell.model.ids import UUID
 from annexshell.store import Store
+
+
+def _unknown() -> int | None:
+    return None
 
 
 @attrs.define(eq=False)
@@ -21,6 +26,9 @@ class Node:
     to reach it again, ``failure`` what it failed with then, and ``failures`` how often it
     did so in a row. Before ``late_until`` it is better to ask another one first, which was
     quicker. `health` keeps these four.
+
+    ``room`` tells how many bytes its disk can take, None if that is not known; it blocks,
+    and does not raise.
     """
 
     name: str
@@ -32,6 +40,7 @@ class Node:
     failure: RequestError | None = None
     failures: int = 0
     late_until: float = -math.inf
+    room: Callable[[], int | None] = _unknown
 
     def forgive(self) -> None:
         """Forget that it failed."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Protocol
 
 from annexshell.model.ids import UUID
@@ -50,3 +51,39 @@ class Placer(Protocol):
         ``name`` is that of the file, by the client's word; empty if it has none. Nobody
         else decides between the picking and the reserving.
         """
+
+
+class Everywhere:
+    """The Placer of a cluster where nothing is configured: all want all."""
+
+    def place(
+        self, key: Key, name: bytes, choose: Callable[[View], Collection[UUID]]
+    ) -> Reservation:
+        choose(_Boundless())
+        return _Nothing()
+
+
+class _Boundless:
+    def wants(self, uuid: UUID) -> bool:
+        return True
+
+    def left(self, uuid: UUID) -> int | None:
+        return None
+
+
+class _Nothing(AbstractContextManager["Reservation"]):
+    """Of what has no end nothing need be reserved."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def add(self, uuids: Collection[UUID]) -> None:
+        """See `Reservation.add`."""
+
+    def close(self) -> None:
+        """See `Reservation.close`."""

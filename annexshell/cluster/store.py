@@ -14,64 +14,27 @@ from contextlib import asynccontextmanager
 import trio
 
 from annexshell.cluster import removing, storing
-from annexshell.cluster.context import (
-    ClusterLocations,
-    Context,
-    Patience,
-    Wants,
-    boot_clock,
-    never,
-    wants_all,
-)
+from annexshell.cluster.context import Context
 from annexshell.cluster.errors import NoNodes
 from annexshell.cluster.health import asking
 from annexshell.cluster.node import Node
 from annexshell.cluster.reading import Reader
 from annexshell.errors import StorageFailed
-from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload
-from annexshell.repository.busy import Busy
-from annexshell.repository.keylocks import KeyLocks
 from annexshell.store import AlreadyHave, HeldLock, Intake, Outcome
 
 
 class ClusterStore:
-    """The cluster ``uuid``, called ``name`` at this gateway.
+    """The cluster of ``context``, for one session.
 
     ``select`` gives the nodes; it is called once, at the first request that needs them,
-    since BYPASS may come before it. ``relayed`` tells whether BYPASS has come, ``client``
-    is the uuid that the client gave. What the nodes hold open is closed by whoever made
-    them.
+    since BYPASS may come before it. What they hold open, and the placer of the context, is
+    closed by whoever made it.
     """
 
-    def __init__(
-        self,
-        uuid: UUID,
-        name: str,
-        select: Callable[[], Sequence[Node]],
-        locations: ClusterLocations,
-        locks: KeyLocks,
-        busy: Busy,
-        *,
-        patience: Patience = Patience(),
-        relayed: Callable[[], bool] = never,
-        client: UUID = UUID(b""),
-        wants: Wants = wants_all,
-        clock: Callable[[], float] = boot_clock,
-    ) -> None:
-        self._context = Context(
-            uuid,
-            name,
-            locations,
-            locks,
-            busy,
-            patience,
-            relayed,
-            wants,
-            clock,
-            client,
-        )
+    def __init__(self, context: Context, select: Callable[[], Sequence[Node]]) -> None:
+        self._context = context
         self._select = select
         self._reader: Reader | None = None
         self._nodes: Sequence[Node] | None = None

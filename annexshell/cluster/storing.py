@@ -11,18 +11,19 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
 
 import attrs
 import trio
 
 from annexshell.cluster import beliefs
-from annexshell.cluster.candidates import candidates
 from annexshell.cluster.context import Context
 from annexshell.cluster.errors import NodeGivenUp, NoneStored
 from annexshell.cluster.health import asking, failed, named
 from annexshell.cluster.node import Node
+from annexshell.cluster.places import Places
+from annexshell.cluster.plan import Group, Known
 from annexshell.cluster.seats import Bell, Seat
 from annexshell.errors import (
     PayloadShort,
@@ -65,8 +66,11 @@ async def put(
     """
     waits, stall = not context.relayed(), context.patience.stall
     failures: list[Exception] = []
-    async with turns.uploading(context.locks, key, stall, waits=waits) as lock:
-        with closing(Upload(context, key, name)) as upload:
+    async with (
+        turns.uploading(context.locks, key, stall, waits=waits) as lock,
+        aclosing(Places(context, key, name)) as places,
+    ):
+        with closing(Upload(context, key, name, places)) as upload:
             async with trio.open_nursery() as nursery:
                 if lock is not None:
                     nursery.start_soon(upload.tell_others, lock)
@@ -84,13 +88,15 @@ async def put(
 class Upload:
     """One PUT; the cluster's `Intake`."""
 
-    def __init__(self, context: Context, key: Key, name: bytes) -> None:
+    def __init__(self, context: Context, key: Key, name: bytes, places: Places) -> None:
         self.offset = 0
         self._context = context
         self._key = key
         self._name = name
+        self._places = places
         self._bell = Bell()
         self._seats: list[Seat] = []
+        self._chosen: list[Seat] = []
         self._fan: Fan | None = None
         self._payload: Payload | None = None
         self._refused: RequestError | None = None
@@ -104,23 +110,34 @@ class Upload:
     async def begin(
         self, nursery: trio.Nursery, nodes: Sequence[Node]
     ) -> Upload | AlreadyHave:
-        """Ask the nodes that lack the key, and the others only if all of these fail."""
+        """Ask one group of nodes after the other, until one has the key or takes it."""
         context = self._context
         self._holders = context.holders(self._key)
         if any(node.gateway for node in nodes):
             self._living = context.living()
         self._direct = frozenset(n.uuid for n in nodes if not n.gateway)
-        wanted = partial(_is_wanted, context, self._key, self._name)
-        first = candidates(nodes, self._holders, self._living, wanted)
-        for group in (first, [node for node in nodes if node not in first]):
-            await self._ask(nursery, group)
-            offers = [seat.offset or 0 for seat in self._seats if seat.offers]
-            if offers:
-                self.offset = min(offers)
+        beyond = self._living - context.avoided
+        known = Known(nodes, self._holders, beyond, unwanted=context.unwanted)
+        for group in await self._places.find(known):
+            await self._places.take(group)
+            await self._ask(nursery, group.nodes)
+            had = any(seat.has for seat in self._seats)
+            self._choose(group, had)
+            if self._chosen:
+                self.offset = min(seat.offset or 0 for seat in self._chosen)
                 return self
-            if any(seat.has for seat in self._seats):
+            if had:
                 return await self._already_there()
         raise self._none_stored()
+
+    def _choose(self, group: Group, had: bool) -> None:
+        """Of those that offer to store it, have those leave that are not to."""
+        offering = [seat for seat in self._seats if seat.offers]
+        nodes = group.chosen([seat.node for seat in offering], had)
+        self._chosen = [seat for seat in offering if seat.node in nodes]
+        for seat in offering:
+            if seat not in self._chosen:
+                seat.leave()
 
     async def _ask(self, nursery: trio.Nursery, nodes: Sequence[Node]) -> None:
         """Return when all have answered, or the first one has had to wait enough."""
@@ -215,7 +232,7 @@ class Upload:
         LockTimeout, where a removal of the key does not end.
         """
         context, self._payload = self._context, payload
-        offered = [seat for seat in self._seats if seat.offers]
+        offered = [seat for seat in self._chosen if seat.offers]
         async with turns.storing_when_judged(
             context.locks, self._key, context.patience.upload, payload
         ) as take:
@@ -233,7 +250,7 @@ class Upload:
     async def adopt(self) -> Outcome:
         """DATA-PRESENT: every node that offered is asked whether it has it now."""
         context = self._context
-        offered = [seat for seat in self._seats if seat.offers]
+        offered = [seat for seat in self._chosen if seat.offers]
         async with turns.storing(context.locks, self._key, context.patience.upload):
             return await self._concluded(
                 trio.lowlevel.checkpoint, partial(self._have_adopted, offered)
@@ -379,7 +396,3 @@ class Upload:
         )
         detail = next(reasons, "none of them said why")
         return NoneStored(name=self._context.name, detail=detail)
-
-
-def _is_wanted(context: Context, key: Key, name: bytes, node: Node) -> bool:
-    return context.wants(node, key, name)

@@ -38,6 +38,7 @@ from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
 from annexshell.repository.remedies import explained
 from annexshell.repository.retention import RETAIN_NS
+from annexshell.repository.space import room
 from annexshell.repository.timeouts import stall_timeout
 from annexshell.store import AlreadyHave, HeldLock, Outcome
 
@@ -105,6 +106,13 @@ class LocalStore:
         if now is not self._opened[0]:
             self._opened = now, Branch(now, self._clock)
         return self._opened[1]
+
+    def room(self) -> int:
+        """Bytes that can be written before the reserve is touched; blocks.
+
+        Raises RepositoryReplaced and StorageFailed.
+        """
+        return room(self._fresh().annex)
 
     def _warm_up(self) -> None:
         # Loading what writes the log takes longer than many a transfer.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
 from annexshell.errors import MalformedKey, printable
@@ -25,9 +25,9 @@ from annexshell.repository.streaming import blobs, records
 
 T = TypeVar("T")
 _BRANCH = "refs/heads/git-annex"
-_LISTED = rb"(?<![^\0])(?:100|120)\d{3} blob ([0-9a-f]+)\t(%b[^/\0]*\.log)(?=\0)"
-_CLOCK = re.compile(rb"\d{1,20}(?:\.\d{1,20})?s ")
-_LINE = _CLOCK.pattern + rb"[01] [\w-]+\n"
+_LISTED = rb"(?<![^\0])(?:100|120)\d{3} blob ([0-9a-f]+)\t(%b[^/\0]*\.log)\0"
+_LINE = rb"\d{1,20}(?:\.\d{1,20})?s [01] [\w-]+\n"
+_CLOCK = b"0123456789."
 _PLAIN = re.compile(rb"(?:%b|\0)*+" % _LINE)
 """What nearly all location logs are, put together with NULs; the parser has the rest."""
 AT_ONCE = 500
@@ -59,33 +59,36 @@ def holdings(repository: Repository, branch: Branch) -> Iterator[Holding]:
     What others record while this runs may be left out. Raises BranchUnreadable and
     JournalFailed.
     """
-    one_level = repository.config.boolean("annex.tune.branchhash1", False)
+    one_level = has_one_level(repository)
     # The journal first: a commit moves the branch before it deletes the file.
     journal = Journal(repository)
     waiting = journal.paths() | journal.paths(private=True)
     tip = open_git(repository).tip(_BRANCH)
     if tip is not None:
-        yield from committed(repository, tip, waiting.__contains__)
+        for paths, held in committed(repository, tip, waiting):
+            yield from map(Holding, map(log_name, paths), held)
     for path in sorted(waiting):
         if is_location_path(path, one_level=one_level):
             yield Holding(log_name(path), holders(branch.read(path)))
 
 
 def committed(
-    repository: Repository,
-    commit: ObjectId,
-    unless: Callable[[bytes], bool] | None = None,
-) -> Iterator[Holding]:
-    """Every location log of a commit, except those whose path is ``unless``.
+    repository: Repository, commit: ObjectId, unless: Container[bytes] = ()
+) -> Iterator[tuple[list[bytes], list[frozenset[UUID]]]]:
+    """All location logs of a commit, by the hundred: their paths, and who are holders.
 
-    Raises BranchUnreadable.
+    Those whose path is in ``unless`` are left out. Raises BranchUnreadable.
     """
     git_dir, shapes = repository.git_dir, Shapes()
-    one_level = repository.config.boolean("annex.tune.branchhash1", False)
+    one_level = has_one_level(repository)
     listed = _listed(git_dir, commit, one_level, unless)
     for paths, contents in contents_of(git_dir, listed):
-        for path, held in zip(paths, shapes.holders(contents), strict=True):
-            yield Holding(log_name(path), held)
+        yield paths, shapes.holders(contents)
+
+
+def has_one_level(repository: Repository) -> bool:
+    """Whether location logs are in one level of directories, not in two."""
+    return repository.config.boolean("annex.tune.branchhash1", False)
 
 
 def log_name(path: bytes) -> bytes:
@@ -105,17 +108,14 @@ def location_pattern(listed: bytes, one_level: bool) -> re.Pattern[bytes]:
 
 
 def _listed(
-    git_dir: str,
-    commit: str,
-    one_level: bool,
-    unless: Callable[[bytes], bool] | None,
+    git_dir: str, commit: str, one_level: bool, unless: Container[bytes]
 ) -> Iterator[_Batch]:
     """All location logs of the commit's tree; gitlinks are none."""
     files = location_pattern(_LISTED, one_level)
     for piece in records(git_dir, "ls-tree", "-r", "-z", "--full-tree", commit):
         found = files.findall(piece)
-        if unless is not None:
-            found = [entry for entry in found if not unless(entry[1])]
+        if unless:
+            found = [entry for entry in found if entry[1] not in unless]
         for start in range(0, len(found), AT_ONCE):
             some = found[start : start + AT_ONCE]
             yield [path for _, path in some], [blob for blob, _ in some]
@@ -158,7 +158,7 @@ class Shapes:
         nuls = len(contents) - 1
         if not _PLAIN.fullmatch(together) or together.count(b"\0") != nuls:
             return [self._alone(content) for content in contents]
-        shapes = _CLOCK.sub(b"", together).split(b"\0")
+        shapes = _shape(together).split(b"\0")
         known = self._known
         return [
             known.get(shape) or self._found(shape, content)
@@ -168,7 +168,7 @@ class Shapes:
     def _alone(self, content: bytes) -> frozenset[UUID]:
         if b"\0" in content or not _PLAIN.fullmatch(content):
             return holders(content)
-        return self._found(_CLOCK.sub(b"", content), content)
+        return self._found(_shape(content), content)
 
     def _found(self, shape: bytes, content: bytes) -> frozenset[UUID]:
         if shape not in self._known:
@@ -179,3 +179,8 @@ class Shapes:
             self._known[shape] = holders(content) if single else None
         found = self._known[shape]
         return holders(content) if found is None else found
+
+
+def _shape(plain: bytes) -> bytes:
+    """Plain logs without the clocks: ``s `` is found nowhere but after a clock."""
+    return b"".join([text.rstrip(_CLOCK) for text in plain.split(b"s ")])

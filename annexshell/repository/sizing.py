@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from hashlib import md5
 from typing import NamedTuple
 
 from annexshell.errors import BranchUnreadable, MalformedKey
-from annexshell.logs.location import holders, is_location_path
+from annexshell.logs.location import holders, is_location_path, location_path
 from annexshell.logs.mapped import descriptions
 from annexshell.model.ids import UUID, is_cluster_uuid
 from annexshell.model.key import from_file_name
@@ -28,6 +30,7 @@ from annexshell.repository.holdings import (
     Shapes,
     committed,
     contents_of,
+    has_one_level,
     location_pattern,
     log_name,
 )
@@ -36,11 +39,18 @@ from annexshell.repository.open import Repository
 from annexshell.repository.settling import open_git
 from annexshell.repository.streaming import records
 
+_MD5 = partial(md5, usedforsecurity=False)
 _BRANCH = "refs/heads/git-annex"
 _UUIDS = b"uuid.log"
 _HEX = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
-_USUAL = re.compile(rb"[A-Z0-9_]+-s(0|[1-9]\d{0,17})--[0-9a-zA-Z_]+(?:\.[\w.-]{0,60})?")
-"""Names whose size is what it seems; `from_file_name` judges the rest."""
+_NAME = (
+    rb"([A-Z0-9_]+-s(0|[1-9]\d{0,17})--[0-9a-zA-Z_]+(?:\.[\w.-]{0,60})?)\.log(?:\0|\Z)"
+)
+_USUAL = {
+    False: re.compile(rb"(?<![^\0])([0-9a-f]{3})/([0-9a-f]{3})/" + _NAME),
+    True: re.compile(rb"(?<![^\0])([0-9a-f]{3})()/" + _NAME),
+}
+"""Paths, put together, whose size is what it seems; `key_size` judges the rest."""
 _CHANGED = rb"(?<![^\0]):(\d+) (\d+) ([0-9a-f]+) ([0-9a-f]+) [AMDT]\0(%b[^/\0]*\.log)\0"
 _FILES = (b"100", b"120")
 _SETS = 1 << 14
@@ -54,15 +64,29 @@ class Measured(NamedTuple):
     sizes: dict[UUID, int]
 
 
-def key_size(name: bytes) -> int:
-    """The bytes of the key whose file name this is; 0 if unknown, or if it is no key."""
-    usual = _USUAL.fullmatch(name)
-    if usual is not None:
-        return int(usual[1])
+def key_size(path: bytes, one_level: bool) -> int:
+    """The bytes of the key with this location log.
+
+    0 if they are unknown, and where no key has its log: nobody would look for it there.
+    """
     try:
-        return from_file_name(name).size or 0
+        key = from_file_name(log_name(path))
     except MalformedKey:
         return 0
+    return (key.size or 0) * (location_path(key, one_level=one_level) == path)
+
+
+def key_sizes(paths: Sequence[bytes], one_level: bool) -> Iterable[int]:
+    """`key_size` of each, at once where all are usual."""
+    usual = _USUAL[one_level].findall(b"\0".join(paths))
+    if len(usual) == len(paths):
+        found = b"".join([first + second for first, second, _, _ in usual])
+        digits = 3 if one_level else 6
+        # The text of such a key is its file name: see `Key.digest`.
+        due = "".join([_MD5(name).hexdigest()[:digits] for _, _, name, _ in usual])
+        if found == due.encode():
+            return [int(size) for _, _, _, size in usual]
+    return [key_size(path, one_level) for path in paths]
 
 
 def measure(repository: Repository) -> Measured:
@@ -71,10 +95,9 @@ def measure(repository: Repository) -> Measured:
     tip = git.tip(_BRANCH)
     if tip is None:
         return Measured(None, {})
-    sums = _Sums()
-    for name, held in committed(repository, tip):
-        if held:
-            sums.add(held, key_size(name))
+    sums, one_level = _Sums(), has_one_level(repository)
+    for paths, holders_of in committed(repository, tip):
+        sums.add_all(holders_of, key_sizes(paths, one_level))
     return Measured(tip, _complete(git, tip, sums.by_repository()))
 
 
@@ -86,17 +109,17 @@ def advance(repository: Repository, old: Measured, tip: ObjectId) -> Measured | 
     """
     if old.commit is None or not _HEX.fullmatch(old.commit):
         return None
-    sums = _Sums()
+    if old.commit == tip:
+        return old
+    sums, one_level = _Sums(), has_one_level(repository)
     try:
-        for name, lost, gained in _changes(repository, old.commit, tip):
-            if lost != gained:
-                size = key_size(name)
-                sums.add(lost, -size)
-                sums.add(gained, size)
+        for paths, lost, gained in _changes(repository, old.commit, tip):
+            each = list(key_sizes(paths, one_level))
+            sums.add_all(lost, (-size for size in each))
+            sums.add_all(gained, each)
         changed = sums.by_repository()
-        sizes = {
-            u: old.sizes.get(u, 0) + changed.get(u, 0) for u in {*old.sizes, *changed}
-        }
+        known = {*old.sizes, *changed}
+        sizes = {u: old.sizes.get(u, 0) + changed.get(u, 0) for u in known}
         complete = _complete(open_git(repository), tip, sizes)
     except BranchUnreadable:
         return None
@@ -113,7 +136,7 @@ def waiting(
     with the journal's lock held. Raises BranchUnreadable and JournalFailed.
     """
     git, journal = open_git(repository), Journal(repository)
-    one_level = repository.config.boolean("annex.tune.branchhash1", False)
+    one_level = has_one_level(repository)
     places = [journal.paths()]
     if branch.private_uuids:
         places.append(journal.paths(private=True))
@@ -125,7 +148,7 @@ def waiting(
             before, after = _at(git, commit, path), branch.read(path)
             if before != after:
                 _move(
-                    changed, key_size(log_name(path)), holders(before), holders(after)
+                    changed, key_size(path, one_level), holders(before), holders(after)
                 )
     return dict(changed)
 
@@ -152,17 +175,20 @@ def _complete(git: Git, commit: ObjectId, sizes: dict[UUID, int]) -> dict[UUID, 
 
 def _changes(
     repository: Repository, old: ObjectId, new: ObjectId
-) -> Iterator[tuple[bytes, frozenset[UUID], frozenset[UUID]]]:
-    """The name of each location log that differs, and who were and are its holders."""
+) -> Iterator[tuple[list[bytes], list[frozenset[UUID]], list[frozenset[UUID]]]]:
+    """The paths of location logs that differ, and who were and who are holders of each."""
     git_dir, shapes = repository.git_dir, Shapes()
-    one_level = repository.config.boolean("annex.tune.branchhash1", False)
-    nobody: frozenset[UUID] = frozenset()
-    changed = _changed(git_dir, old, new, location_pattern(_CHANGED, one_level))
+    pattern = location_pattern(_CHANGED, has_one_level(repository))
+    changed = _changed(git_dir, old, new, pattern)
     for logs, contents in contents_of(git_dir, changed):
         held = iter(shapes.holders(contents))
-        for log in logs:
-            lost = next(held) if log.was else nobody
-            yield log_name(log.path), lost, next(held) if log.is_now else nobody
+        each = [(_next(held, log.was), _next(held, log.is_now)) for log in logs]
+        paths = [log.path for log in logs]
+        yield paths, [lost for lost, _ in each], [gained for _, gained in each]
+
+
+def _next(held: Iterator[frozenset[UUID]], exists: bool) -> frozenset[UUID]:
+    return next(held) if exists else frozenset()
 
 
 class _Changed(NamedTuple):
@@ -196,10 +222,13 @@ class _Sums:
         self._sets: dict[frozenset[UUID], int] = {}
         self._each: Counter[UUID] = Counter()
 
-    def add(self, held: frozenset[UUID], size: int) -> None:
-        """Each of ``held`` has ``size`` bytes more."""
+    def add_all(
+        self, holders_of: Iterable[frozenset[UUID]], sizes: Iterable[int]
+    ) -> None:
+        """Each of the holders of each key has that many bytes more."""
         sets = self._sets
-        sets[held] = sets.get(held, 0) + size
+        for held, size in zip(holders_of, sizes, strict=True):
+            sets[held] = sets.get(held, 0) + size
         if len(sets) > _SETS:
             self.by_repository()
 

@@ -7,7 +7,9 @@ read every format of repository that git knows. Nothing is kept but what is on i
 
 from __future__ import annotations
 
+import fcntl
 import os
+import re
 import select
 import subprocess
 import tempfile
@@ -20,6 +22,9 @@ from annexshell.errors import BranchUnreadable
 from annexshell.repository.gitprocess import inert_environment, inert_git
 
 _CHUNK = 1 << 18
+_PIPE = 1 << 20
+"""Bytes of a pipe, so that git goes on while we think."""
+_HEADER = re.compile(rb"[0-9a-f]+ blob (\d+)\n")
 _AHEAD = 4
 """Batches asked for before the first is answered; git holds some KiB of answers back."""
 _MOST_SAID = 1000
@@ -102,18 +107,25 @@ class _Talk:
         found: list[bytes] = []
         heard, position = self._heard, 0
         for name in names:
-            end = heard.find(b"\n", position)
-            while end < 0:
-                heard, position = heard[position:] + self._more(), 0
-                end = heard.find(b"\n")
-            size = self._size(name, heard[position:end])
-            start = end + 1
+            header = _HEADER.match(heard, position)
+            while header is None:
+                heard, position = self._header(name, heard[position:]), 0
+                header = _HEADER.match(heard)
+            start, size = header.end(), int(header[1])
             if len(heard) <= start + size:
+                self._check(name, size)
                 heard, start = self._longer(heard[start:], size), 0
             position = start + size + 1
             found.append(heard[start : position - 1])
         self._heard = heard[position:]
         return found
+
+    def _header(self, name: bytes, heard: bytes) -> bytes:
+        """What was heard, and more; BranchUnreadable if git has no such blob."""
+        if b"\n" in heard:
+            detail = f"object {name.decode('ascii', 'replace')} is missing or no blob"
+            raise BranchUnreadable(where=self._git_dir, detail=detail)
+        return heard + self._more()
 
     def _longer(self, heard: bytes, size: int) -> bytes:
         """What was heard and what follows, more than ``size`` bytes in all."""
@@ -123,16 +135,10 @@ class _Talk:
             length += len(parts[-1])
         return b"".join(parts)
 
-    def _size(self, name: bytes, header: bytes) -> int:
-        words = header.split()
-        if len(words) != 3 or words[1] != b"blob":
-            detail = f"object {name.decode('ascii', 'replace')} is missing or no blob"
-            raise BranchUnreadable(where=self._git_dir, detail=detail)
-        size = int(words[2])
+    def _check(self, name: bytes, size: int) -> None:
         if size > self._limit:
-            about = f"object {name.decode()} has {size} bytes, over {self._limit}"
-            raise BranchUnreadable(where=self._git_dir, detail=about)
-        return size
+            detail = f"object {name.decode()} has {size} bytes, over {self._limit}"
+            raise BranchUnreadable(where=self._git_dir, detail=detail)
 
     def _more(self) -> bytes:
         """The next bytes of the answer, while questions go out."""
@@ -175,7 +181,10 @@ def _git(git_dir: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
         stderr=said,
         env=inert_environment(),
     ) as process:
-        assert process.stdin is not None
+        assert process.stdin is not None and process.stdout is not None
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # the account may have too many of that size
+                fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE)
         try:
             yield process
             process.stdin.close()

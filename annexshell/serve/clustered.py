@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import attrs
 
-from annexshell.cluster.context import Patience
+from annexshell.cluster.context import Context, Patience
 from annexshell.cluster.node import Node
+from annexshell.cluster.plan import Unwanted
 from annexshell.cluster.store import ClusterStore
 from annexshell.errors import PeerUnreachable
 from annexshell.model.ids import UUID
@@ -20,7 +21,7 @@ from annexshell.remotes.lazy import LazyStore
 from annexshell.remotes.recipes import LocalPath, recipe_for
 from annexshell.repository.busy import Busy
 from annexshell.repository.keylocks import KeyLocks
-from annexshell.serve.nodes import Nodes
+from annexshell.serve.nodes import LocalNode, Nodes
 from annexshell.serve.stores import Served
 from annexshell.store import Store
 
@@ -28,8 +29,10 @@ _KNOWS_BYPASS = 2
 """Gateways that speak an older version would call each other for ever."""
 
 Select = Callable[[], Sequence[Node]]
-Build = Callable[[Nodes, ClusterRoute, Select, Callable[[], bool]], Store]
-"""Makes the cluster's Store; the last argument tells whether a gateway asks us."""
+Received = Callable[[], Collection[UUID]]
+Build = Callable[[Nodes, ClusterRoute, Select, Received], Store]
+"""Makes the cluster's Store; the last argument tells what a gateway that asks us asks by
+itself, nothing if none does."""
 
 
 @attrs.define
@@ -46,11 +49,6 @@ class Selection:
         if self.chosen is None and not self.received:
             self.received = uuids
 
-    @property
-    def relayed(self) -> bool:
-        """Whether another gateway asks us."""
-        return bool(self.received)
-
     def select(self) -> list[Node]:
         """The nodes, cheapest first. Commands that tell costs are run."""
         if self.chosen is None:
@@ -62,8 +60,11 @@ class Selection:
         return list(self.chosen.values())
 
     def _node(self, member: Member) -> Node:
-        name, uuid = member.name, member.uuid
-        return Node(name, uuid, self._store(member), member.cost, member.gateway)
+        name, uuid, store = member.name, member.uuid, self._store(member)
+        node = Node(name, uuid, store, member.cost, member.gateway)
+        if isinstance(store, LocalNode):
+            node.room = store.room
+        return node
 
     def _store(self, member: Member) -> Store:
         try:
@@ -95,20 +96,24 @@ def _fail(error: PeerUnreachable) -> Store:
 
 
 def cluster_store(
-    nodes: Nodes, route: ClusterRoute, select: Select, relayed: Callable[[], bool]
+    nodes: Nodes, route: ClusterRoute, select: Select, received: Received
 ) -> Store:
     """The Store over the nodes that ``select`` returns."""
     gateway = nodes.gateway
     return ClusterStore(
-        route.uuid,
-        route.name,
+        Context(
+            route.uuid,
+            route.name,
+            nodes.branch,
+            KeyLocks.of(gateway),
+            Busy.of(gateway),
+            patience=Patience.of(gateway.config),
+            relayed=lambda: bool(received()),
+            client=nodes.client,
+            unwanted=Unwanted.of(gateway.config),
+            bypassed=received,
+        ),
         select,
-        nodes.branch,
-        KeyLocks.of(gateway),
-        Busy.of(gateway),
-        patience=Patience.of(gateway.config),
-        relayed=relayed,
-        client=nodes.client,
     )
 
 
@@ -122,5 +127,5 @@ def clustered(
     gateway = nodes.gateway
     cluster = Cluster(route.uuid, gateway.uuid, gateway.config, published)
     selection = Selection(nodes, cluster)
-    store = build(nodes, route, selection.select, lambda: selection.relayed)
+    store = build(nodes, route, selection.select, lambda: selection.received)
     return Served(store, nodes.settle, nodes.aclose, bypass=selection.bypass)

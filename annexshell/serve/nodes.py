@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
+from functools import cache
 
 import attrs
 import trio
@@ -40,6 +41,22 @@ Action = Callable[[], Awaitable[None]]
 def bypassing_nobody() -> tuple[UUID, ...]:
     """For a peer that asks nobody in turn."""
     return ()
+
+
+class LocalNode(LazyStore):
+    """A repository on this machine, opened when it is needed."""
+
+    def __init__(self, open_store: Callable[[], LocalStore]) -> None:
+        self._local = cache(open_store)
+        super().__init__(self._local)
+
+    def room(self) -> int | None:
+        """Bytes that its disk can take, None if it cannot be reached; blocks."""
+        try:
+            return self._local().room()
+        except RequestError:
+            # Whoever asks it for more is told.
+            return None
 
 
 @attrs.define
@@ -78,7 +95,7 @@ class Nodes:
         self._closing.append(close)
         return peer
 
-    def by_path(self, name: str, uuid: UUID, path: str) -> LazyStore:
+    def by_path(self, name: str, uuid: UUID, path: str) -> LocalNode:
         """A repository on this machine; it may be the gateway itself."""
 
         def open_store() -> LocalStore:
@@ -87,7 +104,7 @@ class Nodes:
             self._closing.append(opened.aclose)
             return opened
 
-        return LazyStore(open_store)
+        return LocalNode(open_store)
 
     def _open(self, name: str, uuid: UUID, path: str) -> LocalStore:
         place = os.path.join(self.gateway.path, path)

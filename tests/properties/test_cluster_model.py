@@ -31,6 +31,7 @@ from hypothesis.stateful import (
 )
 
 from annexshell.cluster.node import Node
+from annexshell.cluster.plan import Unwanted
 from annexshell.errors import LinkError, RequestError
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
@@ -53,6 +54,7 @@ from tests.support.cluster_world import (
 )
 from tests.support.faulty_store import Faults, FaultyStore, NodeClock, Watched
 from tests.support.memory_store import MemoryStore, is_content, key_of
+from tests.support.placers import MemoryPlacer
 from tests.support.world import remove_tree
 
 UNIT = 10.0
@@ -62,6 +64,8 @@ BOUND = 200 * LIMITS.storing(1 << 20)
 SESSIONS = 3
 RELAYED = 2
 """The session whose client is another gateway."""
+FRUGAL = 1
+"""The session in which one node stores what nobody wants."""
 
 _CONTENTS = [b"hello world, this is some content", b"", bytes(range(256)) * 1200]
 _DATA = {key_of(content): content for content in _CONTENTS}
@@ -72,6 +76,7 @@ _KEYS = list(_DATA)
 KEYS = st.integers(0, len(_KEYS) - 1)
 POINTS = st.none() | st.sampled_from([0, 1, 10, 32, 70_000, 300_000])
 WHICH = st.integers(0, len(NODES) - 1)
+SPACES = st.sampled_from([None, None, 0, 10, 1000, 1 << 20])
 WORDS = st.frozensets(st.sampled_from(_WORDS), max_size=2)
 MISHAPS = st.builds(
     Faults,
@@ -189,6 +194,9 @@ class ClusterMachine(RuleBasedStateMachine):
         self.log.seen = self.recorded
         self.excused: set[tuple[UUID, Key]] = set()
         self.step = Step()
+        self.placer = MemoryPlacer(self.wants)
+        self.preferences: dict[Key, frozenset[UUID]] = {}
+        self.disks: dict[UUID, int] = {}
         self.views = [self.view() for _ in range(SESSIONS)]
         self.sessions = [
             cluster_store(
@@ -196,6 +204,8 @@ class ClusterMachine(RuleBasedStateMachine):
                 self.log,
                 self.top,
                 relayed=partial(_is_relayed, number),
+                placer=self.placer,
+                unwanted=Unwanted.ONE if number == FRUGAL else Unwanted.ALL,
                 timeout=UNIT,
             )
             for number, view in enumerate(self.views)
@@ -213,7 +223,8 @@ class ClusterMachine(RuleBasedStateMachine):
                 member.clock,
                 self.watched(member.uuid),
             )
-            nodes.append(Node(store.name, member.uuid, store))
+            room = partial(self.disks.get, member.uuid)
+            nodes.append(Node(store.name, member.uuid, store, room=room))
         return nodes
 
     def teardown(self) -> None:
@@ -302,7 +313,71 @@ class ClusterMachine(RuleBasedStateMachine):
             if self.step.alone and not self.log.broken:
                 assert ((op.key, uuid) in self.log.places) == present
 
+    # -- where content belongs -----------------------------------------------------------
+
+    def wants(self, uuid: UUID, key: Key, name: bytes = b"") -> bool:
+        return uuid in self.preferences.get(key, self.by_uuid)
+
+    def has_room(self, uuid: UUID, key: Key) -> bool:
+        spaces = (self.disks.get(uuid), self.placer.space.get(uuid))
+        return all(space is None or space >= (key.size or 0) for space in spaces)
+
+    def first(self, key: Key) -> set[UUID]:
+        """Those that are to store it, as long as all is well."""
+        listed = {uuid for place, uuid in self.log.places if place == key}
+        wanting = {uuid for uuid in self.by_uuid if self.wants(uuid, key)}
+        lacking = {u for u in wanting - listed if self.has_room(u, key)}
+        return lacking or wanting & listed
+
+    def holding(self, key: Key) -> set[UUID]:
+        return {uuid for uuid in self.by_uuid if self.has(uuid, key)}
+
+    @invariant()
+    def nothing_stays_reserved(self) -> None:
+        assert not hasattr(self, "top") or self.placer.reserved == []
+
+    def is_placed(self, session: int, key: Key) -> bool:
+        """Whether all that want it have it, by the log too, and one of them can say so."""
+        wanting = {uuid for uuid in self.by_uuid if self.wants(uuid, key)}
+        if not all((key, u) in self.log.places and self.has(u, key) for u in wanting):
+            return False
+        return bool(self.readable(session, key))
+
+    def moved(self, key: Key, before: set[UUID], listed: set[UUID]) -> None:
+        """An upload, during which nothing else happened, has brought it to somebody."""
+        gained = self.holding(key) - before
+        wanting = {uuid for uuid in self.by_uuid if self.wants(uuid, key)}
+        assert (
+            not gained & wanting or gained <= wanting
+        ), "stored where it is not wanted"
+        if all(self.has_room(uuid, key) for uuid in self.by_uuid):
+            # Those that had lost it get it back.
+            gained -= wanting | listed
+            assert len(gained) <= 1 or not wanting, "more copies than were lost"
+
     # -- what happens --------------------------------------------------------------------
+
+    @rule(key=KEYS, which=st.frozensets(WHICH))
+    def is_wanted_by(self, key: int, which: frozenset[int]) -> None:
+        wanting = {self.members[n % len(self.members)].uuid for n in which}
+        self.preferences[_KEYS[key]] = frozenset(wanting)
+
+    @rule(key=KEYS)
+    def is_wanted_by_all(self, key: int) -> None:
+        self.preferences.pop(_KEYS[key], None)
+
+    @rule(which=WHICH, space=SPACES, disk=SPACES)
+    def fills(self, which: int, space: int | None, disk: int | None) -> None:
+        uuid = self.members[which % len(self.members)].uuid
+        for spaces, left in ((self.placer.space, space), (self.disks, disk)):
+            spaces.pop(uuid, None)
+            if left is not None:
+                spaces[uuid] = left
+
+    @rule(key=KEYS, session=st.integers(0, SESSIONS - 1))
+    def is_stored_again(self, key: int, session: int) -> None:
+        for _ in range(2):
+            self.run(Op("put", key), first=session)
 
     @rule(which=WHICH, faults=MISHAPS)
     def breaks(self, which: int, faults: Faults) -> None:
@@ -427,6 +502,11 @@ class ClusterMachine(RuleBasedStateMachine):
 
     async def _put(self, op: Op, session: int) -> None:
         sound = [m for m in self.sound(session) if _can_go_on(m, op.key)]
+        first = self.first(op.key)
+        due = [member for member in sound if member.uuid in first]
+        placed = self.step.alone and self.is_placed(session, op.key)
+        before = self.holding(op.key)
+        listed = {uuid for key, uuid in self.log.places if key == op.key}
         outcome = Outcome(False)
         try:
             async with self.sessions[session].put(op.key, b"f") as intake:
@@ -435,13 +515,16 @@ class ClusterMachine(RuleBasedStateMachine):
                     assert intake.others, "nobody has it"
                     self.named(op, intake.others, True)
                     return
+                assert not placed, "asked for again"
                 outcome = await _send(op, intake)
         except (RequestError, LinkError) as error:
             assert not sound or op.how != "VALID", error
             return
-        assert outcome.ok or not sound or op.how != "VALID"
+        assert outcome.ok or not due or op.how != "VALID"
         assert bool(outcome.others) == outcome.ok
         self.named(op, outcome.others, True)
+        if self.step.alone:
+            self.moved(op.key, before, listed)
 
     async def _adopt(self, op: Op, session: int) -> None:
         try:

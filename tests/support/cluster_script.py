@@ -14,10 +14,9 @@ from pathlib import Path
 import attrs
 import trio
 
-from annexshell.cluster.context import wants_all
 from annexshell.cluster.node import Node
+from annexshell.cluster.placing import Everywhere, Placer
 from annexshell.model.ids import UUID
-from annexshell.model.key import Key
 from annexshell.protocol.conversation import Role
 from annexshell.remotes.peer import PeerStore
 from annexshell.serve.answers import Session
@@ -98,7 +97,7 @@ class Gateway:
     """What the gateway knows beforehand, and what it does with its nodes."""
 
     holders: frozenset[UUID] = frozenset()
-    wants: Callable[[Node, Key, bytes], bool] = wants_all
+    placer: Placer = Everywhere()
     clock: Callable[[], float] = lambda: 3191.0
     count: int = 2
 
@@ -136,7 +135,7 @@ class Gateway:
                 for cost, peer in enumerate(peers)
             ]
             store = cluster_store(
-                lambda: nodes, log, top, wants=self.wants, clock=self.clock
+                lambda: nodes, log, top, placer=self.placer, clock=self.clock
             )
             await converse(Session(Channel(link, Role.SERVER), store, allow), C)
             for peer in peers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -12,8 +12,10 @@ import pytest
 import trio
 import trio.testing
 
-from annexshell.cluster.context import Patience, Wants, never, wants_all
+from annexshell.cluster.context import Context, Patience, never
 from annexshell.cluster.node import Node
+from annexshell.cluster.placing import Everywhere, Placer
+from annexshell.cluster.plan import Unwanted
 from annexshell.cluster.store import ClusterStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
@@ -76,22 +78,28 @@ def cluster_store(
     top: Path,
     *,
     relayed: Callable[[], bool] = never,
-    wants: Wants = wants_all,
+    placer: Placer = Everywhere(),
     clock: Callable[[], float] = gateway_time,
     timeout: float = 60.0,
+    unwanted: Unwanted = Unwanted.ALL,
+    bypassed: Callable[[], Collection[UUID]] = tuple,
 ) -> ClusterStore:
     """The cluster ``C`` as one session has it; sessions of one gateway share ``top``."""
     return ClusterStore(
-        C,
-        NAME,
+        Context(
+            C,
+            NAME,
+            log,
+            KeyLocks(str(top / "locks"), str(top)),
+            Busy(str(top)),
+            patience=Patience(timeout, 10 * timeout, timeout / 3),
+            relayed=relayed,
+            placer=placer,
+            clock=clock,
+            unwanted=unwanted,
+            bypassed=bypassed,
+        ),
         select,
-        log,
-        KeyLocks(str(top / "locks"), str(top)),
-        Busy(str(top)),
-        patience=Patience(timeout, 10 * timeout, timeout / 3),
-        relayed=relayed,
-        wants=wants,
-        clock=clock,
     )
 
 

@@ -10,8 +10,9 @@ from typing import TypeVar
 import attrs
 import trio
 
-from annexshell.cluster.context import Patience, boot_clock, wants_all
+from annexshell.cluster.context import Context, Patience, boot_clock
 from annexshell.cluster.node import Node
+from annexshell.cluster.plan import Unwanted
 from annexshell.cluster.store import ClusterStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
@@ -22,6 +23,7 @@ from annexshell.store import AlreadyHave, Intake, Outcome, Store
 from annexshell.transport import moving
 from tests.support.locations import MemoryLocations
 from tests.support.memory_store import MemoryStore, is_content
+from tests.support.placers import MemoryPlacer
 
 C = UUID(b"acccccc1-1111-4111-8111-111111111111")
 N1 = UUID(b"11111111-1111-4111-8111-111111111111")
@@ -34,7 +36,6 @@ OTHER = UUID(b"eeeeeeee-1111-4111-8111-111111111111")
 
 
 T = TypeVar("T")
-Wants = Callable[[Node, Key, bytes], bool]
 
 
 @attrs.define
@@ -45,7 +46,8 @@ class Cluster:
     locations: MemoryLocations
     locks: KeyLocks
     patience: Patience = Patience()
-    wants: Wants = wants_all
+    placer: MemoryPlacer = attrs.field(factory=MemoryPlacer)
+    unwanted: Unwanted = Unwanted.ALL
     clock: Callable[[], float] = boot_clock
     relayed: bool = False
     client: UUID = UUID(b"")
@@ -55,17 +57,20 @@ class Cluster:
         nodes = [attrs.evolve(node) for node in self.nodes]
         directory = self.locks.change_path(Key.parse(b"WORM--x")).rpartition("/")[0]
         return ClusterStore(
-            C,
-            "c",
+            Context(
+                C,
+                "c",
+                self.locations,
+                self.locks,
+                Busy(directory),
+                patience=self.patience,
+                relayed=lambda: self.relayed,
+                client=self.client,
+                placer=self.placer,
+                unwanted=self.unwanted,
+                clock=self.clock,
+            ),
             lambda: nodes,
-            self.locations,
-            self.locks,
-            Busy(directory),
-            patience=self.patience,
-            relayed=lambda: self.relayed,
-            client=self.client,
-            wants=self.wants,
-            clock=self.clock,
         )
 
 

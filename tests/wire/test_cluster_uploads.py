@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from annexshell.cluster.node import Node
+from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from tests.support.cluster_script import (
     CLIENT,
@@ -22,6 +22,7 @@ from tests.support.cluster_script import (
     takes,
 )
 from tests.support.cluster_world import FAR, N1, N2, STRANGER
+from tests.support.placers import MemoryPlacer, only
 
 
 def test_each_node_gets_the_bytes_that_it_has_not() -> None:
@@ -296,9 +297,9 @@ def test_a_client_that_sends_nothing_leaves_the_nodes_connections_whole() -> Non
 def test_preferred_content_chooses_and_what_nobody_wants_goes_everywhere() -> None:
     """Vector 34."""
 
-    def wants(node: Node, key: Key, name: bytes) -> bool:
+    def wants(uuid: UUID, key: Key, name: bytes) -> bool:
         wanted = {N1: name.endswith(b".x"), N2: name.startswith(b"sub/")}
-        return wanted[node.uuid]
+        return wanted[uuid]
 
     def offered(*names: str) -> str:
         lines = (
@@ -311,7 +312,7 @@ def test_preferred_content_chooses_and_what_nobody_wants_goes_everywhere() -> No
         f">> PUT {name} {{K}}\n<< PUT-FROM 0\n>> ERROR no\n"
         for name in ("a.x", "sub/b", "", "q")
     )
-    Gateway(wants=wants).serve(
+    Gateway(placer=MemoryPlacer(wants)).serve(
         CLIENT + client, H1 + offered("a.x", "", "q"), H2 + offered("sub/b", "", "q")
     )
 
@@ -332,3 +333,31 @@ def test_a_listed_node_is_asked_where_no_other_takes_it() -> None:
         says("N2", "PUT f {K}", "ERROR disk full"),
     )
     assert log.holders(K) == {N1}
+
+
+def test_a_listed_node_that_has_it_is_enough_where_no_other_wants_it() -> None:
+    """Spec 04 §11.3: git-annex copies it to all others then."""
+    log = Gateway(frozenset({N1}), MemoryPlacer(only(N1))).serve(
+        CLIENT + ">> PUT f {K}\n<< ALREADY-HAVE-PLUS {N1}",
+        says("N1", "PUT f {K}", "ALREADY-HAVE"),
+        [],
+    )
+    assert log.holders(K) == {N1}
+
+
+def test_the_log_alone_does_not_make_content_be_there() -> None:
+    log = Gateway(frozenset({N1}), MemoryPlacer(only())).serve(
+        CLIENT + ">> PUT f {K}\n<< PUT-FROM 0\n" + UPLOAD + "<< SUCCESS-PLUS {N2}",
+        says("N1", "PUT f {K}", "ERROR disk is gone"),
+        takes("N2"),
+    )
+    assert log.holders(K) == {N1, N2}
+
+
+def test_one_that_cannot_take_what_it_wants_is_done_without() -> None:
+    log = Gateway(placer=MemoryPlacer(only(N1))).serve(
+        CLIENT + ">> PUT f {K}\n<< PUT-FROM 0\n" + UPLOAD + "<< SUCCESS-PLUS {N2}",
+        says("N1", "PUT f {K}", "ERROR disk full"),
+        takes("N2"),
+    )
+    assert log.holders(K) == {N2}

@@ -162,7 +162,8 @@ class Gateway:
             selection.select,
             self.log,
             self.top,
-            relayed=lambda: selection.relayed,
+            relayed=lambda: bool(selection.received),
+            bypassed=lambda: selection.received,
             timeout=UNIT,
         )
         channel = Channel(link, Role.SERVER)

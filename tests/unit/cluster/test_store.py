@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from annexshell.cluster.context import Context
 from annexshell.cluster.node import Node
 from annexshell.cluster.store import ClusterStore
 from annexshell.repository.busy import Busy
@@ -36,7 +37,7 @@ async def test_nodes_are_chosen_once_at_the_first_request(tmp_path: Path) -> Non
 
     top = str(tmp_path)
     store = ClusterStore(
-        C, "c", select, MemoryLocations(), KeyLocks(top, top), Busy(top)
+        Context(C, "c", MemoryLocations(), KeyLocks(top, top), Busy(top)), select
     )
     await store.timestamp()
     async with store.lock(K) as held:

@@ -12,7 +12,6 @@ import trio
 
 from annexshell.cluster.context import Patience
 from annexshell.cluster.errors import NoneStored, NoNodes
-from annexshell.cluster.node import Node
 from annexshell.errors import (
     LinkClosed,
     LockTimeout,
@@ -288,19 +287,6 @@ async def test_a_log_that_is_wrong_of_all_nodes_is_no_reason_to_refuse(
     cluster = cluster_of({N1: MemoryStore()}, tmp_path)
     cluster.locations.places.add((K, N1))
     assert await sent(cluster.session(), K, CONTENT) == Outcome(True, (N1,))
-
-
-@clock_test
-async def test_those_that_want_it_are_asked_if_any_does(tmp_path: Path) -> None:
-    def wants(node: Node, key: Key, name: bytes) -> bool:
-        return node.name == "n2" and name == b"name"
-
-    cluster = cluster_of({N1: MemoryStore(), N2: MemoryStore()}, tmp_path)
-    cluster.wants = wants
-    assert await sent(cluster.session(), K, CONTENT) == Outcome(True, (N2,))
-    cluster.wants = lambda node, key, name: False
-    other = key_of(b"other")
-    assert (await sent(cluster.session(), other, b"other")).others == (N1, N2)
 
 
 # -- what is there already -----------------------------------------------------------------

@@ -23,7 +23,7 @@ from annexshell.repository.content import Content
 from annexshell.repository.open import Repository, open_repository
 from annexshell.serve import nodes as serve_nodes
 from annexshell.serve.answers import Session
-from annexshell.serve.clustered import Select, clustered
+from annexshell.serve.clustered import Received, Select, clustered
 from annexshell.serve.connection import converse
 from annexshell.serve.nodes import Nodes
 from annexshell.serve.stores import Served
@@ -48,7 +48,7 @@ class Cluster:
 
     gateway: Repository
     select: Select = list
-    relayed: Callable[[], bool] = bool
+    received: Received = tuple
     served: Served | None = None
 
     def build(
@@ -56,10 +56,10 @@ class Cluster:
         nodes: Nodes,
         route: ClusterRoute,
         select: Select,
-        relayed: Callable[[], bool],
+        received: Received,
     ) -> Store:
         assert route == ClusterRoute(C, "mine")
-        self.select, self.relayed = select, relayed
+        self.select, self.received = select, received
         return MemoryStore()
 
     def serve(self) -> Served:
@@ -169,9 +169,9 @@ async def test_a_node_that_cannot_be_opened_fails_alone(tmp_path: Path) -> None:
 def test_nodes_are_chosen_once_after_the_bypass(tmp_path: Path) -> None:
     cluster = cluster_at(tmp_path, path_node("n1", "../n1", U1), GATEWAY_B)
     served = cluster.serve()
-    assert not cluster.relayed()
+    assert not cluster.received()
     served.bypass((B,))
-    assert cluster.relayed()
+    assert cluster.received()
     assert [node.name for node in cluster.select()] == ["n1"]
     assert cluster.select() == cluster.select()
 
@@ -182,7 +182,7 @@ def test_a_bypass_that_comes_late_is_ignored(tmp_path: Path) -> None:
     found = cluster.select()
     assert [node.name for node in found] == ["n1", "B-mine"]
     served.bypass((B,))
-    assert not cluster.relayed()
+    assert not cluster.received()
     assert cluster.select() == found
 
 

@@ -1,0 +1,61 @@
+"""Who wants a key, and who could do without it (spec 04 §2)."""
+
+from __future__ import annotations
+
+import attrs
+
+from annexshell.model.ids import UUID
+from annexshell.wanted.evaluate import Answer, evaluate
+from annexshell.wanted.facts import Configuration, Facts, Question
+from annexshell.wanted.preferences import Preferences
+
+
+@attrs.frozen
+class Judge:
+    """Answers by one state of the configuration. Raises what the facts raise.
+
+    ``default`` is the answer of a repository that has no preferred content: true where
+    content is sent by a cluster, ``sync`` or the assistant, false for all ``--auto`` and
+    ``--want`` options. What is in ``absent`` is assumed not to have the content.
+    """
+
+    configuration: Configuration
+    preferences: Preferences
+
+    def answer(
+        self,
+        uuid: UUID,
+        facts: Facts,
+        *,
+        default: bool,
+        absent: frozenset[UUID] = frozenset(),
+    ) -> Answer:
+        """Whether the repository wants the key, and by which kind of term."""
+        question = Question(uuid, facts, self.configuration, default, absent)
+        return evaluate(self.preferences.preferred(uuid), question)
+
+    def wants(
+        self,
+        uuid: UUID,
+        facts: Facts,
+        *,
+        default: bool,
+        absent: frozenset[UUID] = frozenset(),
+    ) -> bool:
+        """Whether the repository wants to have, or to keep, the key."""
+        return self.answer(uuid, facts, default=default, absent=absent).wanted
+
+    def wants_to_drop(self, uuid: UUID, facts: Facts, *, default: bool = False) -> bool:
+        """Whether the repository could do without its copy, by this file of the key.
+
+        ``default`` is, as in `wants`, whether it wants the key where nothing is configured.
+        Of a key with several files none may be wanted.
+        """
+        return not self.wants(uuid, facts, default=default, absent=frozenset((uuid,)))
+
+    def requires(
+        self, uuid: UUID, facts: Facts, *, absent: frozenset[UUID] = frozenset()
+    ) -> bool:
+        """Whether the repository's required content has the key; false if it has none."""
+        question = Question(uuid, facts, self.configuration, False, absent)
+        return evaluate(self.preferences.required(uuid), question).wanted
