@@ -6,6 +6,7 @@ git-annex writes the same line with a newer clock.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache, partial
 
@@ -20,6 +21,7 @@ from annexshell.admin.errors import (
 )
 from annexshell.admin.gateway import Gateway
 from annexshell.admin.repositories import Names
+from annexshell.errors import printable
 from annexshell.logs.expressions import expressions, with_expression
 from annexshell.logs.groups import groups, with_groups
 from annexshell.logs.mapped import Form
@@ -108,7 +110,11 @@ def set_group_expression(
         edit = partial(
             with_expression, form=Form.NEW, subject=name, text=text, candidate=now.now
         )
-        return Change(_change(now, _OF_GROUPS, _NOBODY, edit, dry_run))
+        changed = _change(now, _OF_GROUPS, _NOBODY, edit, dry_run)
+        names, known = Names.of(now), configuration(now)
+    texts = {**known.group_preferred, group: text}
+    known = attrs.evolve(known, group_preferred=texts)
+    return Change(changed, warnings=tuple(_unstable_members(names, known, group)))
 
 
 @lru_cache(maxsize=64)
@@ -151,7 +157,17 @@ def _unstable(known: Configuration, log: Log, uuid: UUID) -> tuple[str, ...]:
     preferences = Preferences(known)
     wanted = log is Log.WANTED
     found = preferences.preferred(uuid) if wanted else preferences.required(uuid)
-    return () if found is None else found.explain_instability()
+    return () if found is None else tuple(map(printable, found.explain_instability()))
+
+
+def _unstable_members(names: Names, known: Configuration, group: str) -> Iterator[str]:
+    """Whose expressions match nothing because of the group's."""
+    preferences = Preferences(known)
+    for uuid in sorted(known.members.get(group, ())):
+        found = preferences.preferred(uuid)
+        if found is not None and found.expression.expands("groupwanted"):
+            for sentence in found.explain_instability():
+                yield f"{names.short(uuid)}: {printable(sentence)}"
 
 
 # -- groups ----------------------------------------------------------------------------------

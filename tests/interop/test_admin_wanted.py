@@ -258,3 +258,43 @@ def test_clocks_are_newer_than_what_is_there(estate: Pair) -> None:
         assert logs(first) == logs(second)
     lines = logs(second)["preferred-content.log"].values()
     assert any(line.endswith(" nothing timestamp=22s") for line in lines)
+
+
+EXPLAINED = ("include=*.mp3 or copies=2", "not present", "standard",
+             "groupwanted and largerthan=2", "balanced=A", "")  # fmt: skip
+
+
+def test_what_is_explained_is_what_git_annex_decides(
+    world: World, current: Client, place: Path
+) -> None:
+    repo = Repo.create(world, current, place / "own")
+    names = ("n1", "n2", "n3")
+    for name in names:
+        (place / name).mkdir()
+        repo.annex("initremote", name, "type=directory", f"directory={place / name}",
+                   "encryption=none")  # fmt: skip
+        repo.annex("group", name, "A")
+    repo.annex("group", "n1", "archive")
+    repo.annex("groupwanted", "A", "anything")
+    repo.annex("maxsize", "n2", "10")
+    n3 = repo.git("config", "remote.n3.annex-uuid").out.strip()
+    files = {"a.mp3": "WORM-s1--k", "b.mp3": "WORM-s50--k", "c": "WORM-s5--k"}
+    for file, key in files.items():
+        repo.annex("fromkey", "--force", key, file)
+        repo.annex("setpresentkey", key, n3, "1")
+    answers = set()
+    for expression in EXPLAINED:
+        for name in names:
+            admin(repo, OURS, "wanted", name, expression)
+        nodes = [word for name in names for word in ("--node", name)]
+        theirs = {name: repo.annex("find", "--include=*", f"--want-get-by={name}").out
+                  for name in names}  # fmt: skip
+        for file, key in files.items():
+            words = ("wanted", "explain", key, "--file", file, *nodes)
+            for found in as_json(repo, OURS, *words)["nodes"]:
+                name, wanted = found["name"], found["explanation"]["wanted"]
+                # A cluster gives everything to who says nothing, `find` gives nothing.
+                expected = file in theirs[name].split() or found["by"] == "default"
+                assert wanted == expected, (expression, name, file)
+                answers.add((name, wanted))
+    assert len(answers) == 2 * len(names)

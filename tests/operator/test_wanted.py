@@ -114,6 +114,18 @@ def test_the_json_of_a_change(estate: Estate, capfdbinary: Capture) -> None:
     assert shown["expression"] == "not present"
 
 
+def test_an_expression_of_a_group_may_make_others_useless(
+    estate: Estate, capfdbinary: Capture
+) -> None:
+    logs = {PREFERRED: old({N1: "not groupwanted", N2: "not present"})}
+    estate.record({GROUPS: old({N1: "A", N2: "A"}), **logs})
+    for more in ((), ("-n",)):
+        found = data(estate, capfdbinary, "groupwanted", "A", "present", *more)
+        [warning] = found["warnings"]
+        assert warning.startswith("n1: groupwanted, which stands for present, at")
+    assert data(estate, capfdbinary, "groupwanted", "A", "nothing")["warnings"] == []
+
+
 def test_what_cannot_be_parsed_changes_nothing(
     estate: Estate, capfdbinary: Capture
 ) -> None:
