@@ -7,7 +7,7 @@ value of a field the newest sign counts.
 from __future__ import annotations
 
 import base64
-import binascii
+import re
 from collections.abc import Iterator
 
 from annexshell.logs.lines import lines_of
@@ -16,6 +16,10 @@ from annexshell.model.clock import Clock, parse_clock
 from annexshell.model.key import Key
 
 _SIGNS = (b"+", b"-")
+_BASE64 = re.compile(
+    rb"((?:[A-Za-z0-9+/]{4})*+(?:\Z|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)).*", re.DOTALL
+)
+"""As git-annex reads it: what follows the padding is ignored."""
 
 
 def metadata_path(key: Key, *, one_level: bool = False) -> bytes:
@@ -24,7 +28,7 @@ def metadata_path(key: Key, *, one_level: bool = False) -> bytes:
 
 
 def current_metadata(content: bytes) -> dict[str, frozenset[str]]:
-    """The values that each field has; names of fields are in lower case."""
+    """The values that each field has; names of fields are case-folded."""
     newest: dict[tuple[str, str], tuple[Clock, bool]] = {}
     for line in lines_of(content):
         stamp, _, rest = line.partition(b" ")
@@ -32,9 +36,9 @@ def current_metadata(content: bytes) -> dict[str, frozenset[str]]:
         if clock is None:
             continue
         for field, value, is_set in _changes(rest):
-            entry = (clock, is_set)
-            if entry >= newest.get((field, value), entry):
-                newest[field, value] = entry
+            last = newest.get((field, value))
+            if last is None or clock >= last[0]:
+                newest[field, value] = (clock, is_set)
     found: dict[str, set[str]] = {}
     for (field, value), (_, is_set) in newest.items():
         if is_set:
@@ -43,27 +47,31 @@ def current_metadata(content: bytes) -> dict[str, frozenset[str]]:
 
 
 def _changes(text: bytes) -> Iterator[tuple[str, str, bool]]:
-    """The field, the value, and whether it is set, of each change in a line."""
+    """The field, the value, and whether it is set, of each change in a line.
+
+    What follows a field and is no value begins a field, whatever it looks like. Nothing
+    is read after what would have to be a field's name and is no UTF-8.
+    """
     field: str | None = None
     for word in text.split(b" "):
-        if not word.startswith(_SIGNS):
-            field = _text(word).lower()
-            continue
-        value = _value(word[1:])
+        value = None if field is None else _value(word)
         if field is None or value is None:
-            field = None
-            continue
-        yield field, value, word.startswith(b"+")
+            try:
+                field = word.decode().casefold()
+            except UnicodeDecodeError:
+                return
+        else:
+            yield field, value, word.startswith(b"+")
 
 
 def _value(word: bytes) -> str | None:
-    """The value, None if it is no Base64: nothing more is read of that field then."""
-    if not word.startswith(b"!"):
-        return _text(word)
-    try:
-        return _text(base64.b64decode(word[1:], validate=True))
-    except binascii.Error:
+    """The value that is set or unset, None if the word is none."""
+    if not word.startswith(_SIGNS):
         return None
+    if word[1:2] != b"!":
+        return _text(word[1:])
+    encoded = _BASE64.fullmatch(word, 2)
+    return None if encoded is None else _text(base64.b64decode(encoded[1]))
 
 
 def _text(value: bytes) -> str:

@@ -6,14 +6,17 @@ from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import attrs
+import trio
 
 from annexshell.cluster.context import Context, Patience
 from annexshell.cluster.node import Node
+from annexshell.cluster.placing import Placer
 from annexshell.cluster.plan import Unwanted
 from annexshell.cluster.store import ClusterStore
 from annexshell.errors import PeerUnreachable
 from annexshell.model.ids import UUID
 from annexshell.protocol.messages import NEWEST_VERSION
+from annexshell.placement.placer import RepositoryPlacer
 from annexshell.proxy.costs import ask_commands, prices
 from annexshell.proxy.members import Cluster, Member
 from annexshell.proxy.routes import ClusterRoute, Published
@@ -30,9 +33,9 @@ _KNOWS_BYPASS = 2
 
 Select = Callable[[], Sequence[Node]]
 Received = Callable[[], Collection[UUID]]
-Build = Callable[[Nodes, ClusterRoute, Select, Received], Store]
-"""Makes the cluster's Store; the last argument tells what a gateway that asks us asks by
-itself, nothing if none does."""
+Build = Callable[[Nodes, ClusterRoute, Select, Received, Placer], Store]
+"""Makes the cluster's Store; `Received` tells what a gateway that asks us asks by itself,
+nothing if none does."""
 
 
 @attrs.define
@@ -96,7 +99,11 @@ def _fail(error: PeerUnreachable) -> Store:
 
 
 def cluster_store(
-    nodes: Nodes, route: ClusterRoute, select: Select, received: Received
+    nodes: Nodes,
+    route: ClusterRoute,
+    select: Select,
+    received: Received,
+    placer: Placer,
 ) -> Store:
     """The Store over the nodes that ``select`` returns."""
     gateway = nodes.gateway
@@ -109,6 +116,7 @@ def cluster_store(
             Busy.of(gateway),
             patience=Patience.of(gateway.config),
             relayed=lambda: bool(received()),
+            placer=placer,
             client=nodes.client,
             unwanted=Unwanted.of(gateway.config),
             bypassed=received,
@@ -127,5 +135,15 @@ def clustered(
     gateway = nodes.gateway
     cluster = Cluster(route.uuid, gateway.uuid, gateway.config, published)
     selection = Selection(nodes, cluster)
-    store = build(nodes, route, selection.select, lambda: selection.received)
-    return Served(store, nodes.settle, nodes.aclose, bypass=selection.bypass)
+    placer = RepositoryPlacer(gateway, nodes.branch)
+    store = build(nodes, route, selection.select, lambda: selection.received, placer)
+
+    async def close() -> None:
+        try:
+            await nodes.aclose()
+        finally:
+            # What is still reserved is nobody's.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(placer.close)
+
+    return Served(store, nodes.settle, close, bypass=selection.bypass)

@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from annexshell.wanted.brackets import Assertion, Item, One, Star
+from annexshell.wanted.ranges import itself, sources
 
 
 class Automaton:
-    """What `Glob` falls back on; no star follows directly after another in ``items``."""
+    """What `Glob` falls back on."""
 
-    def __init__(self, items: tuple[Item, ...]) -> None:
+    def __init__(self, items: tuple[Item, ...], *, ignore_case: bool) -> None:
+        self._sources = sources if ignore_case else itself
         self._repeats = 0
+        self._negated = 0
         self._stars = 0
         self._asserted: dict[Assertion, int] = {}
         self._changes: list[tuple[int, int]] = []
@@ -28,6 +31,7 @@ class Automaton:
                 self._asserted[item] = self._asserted.get(item, 0) | 1 << part
             else:
                 self._repeats |= item.repeat << part
+                self._negated |= item.negated << part
                 self._changes += _changes(item, part)
             part += 1
         self._accepting = 1 << part
@@ -57,18 +61,31 @@ class Automaton:
 
     def _takes(self, text: str) -> dict[str, int]:
         """The parts that take each of the text's characters."""
-        found: dict[str, int] = {}
-        taking = done = 0
-        for char in sorted(set(text)):
-            while done < len(self._changes) and self._changes[done][0] <= ord(char):
-                taking ^= 1 << self._changes[done][1]
+        wanted = {char: self._sources(ord(char)) for char in set(text)}
+        having = self._having({code for codes in wanted.values() for code in codes})
+        found = {}
+        for char, codes in wanted.items():
+            parts = 0
+            for code in codes:
+                parts |= having[code]
+            listed = parts & self._negated if char == "\n" else self._negated
+            found[char] = parts ^ listed
+        return found
+
+    def _having(self, codes: set[int]) -> dict[int, int]:
+        """The parts that have each of these characters in their ranges."""
+        found: dict[int, int] = {}
+        parts = done = 0
+        for code in sorted(codes):
+            while done < len(self._changes) and self._changes[done][0] <= code:
+                parts ^= 1 << self._changes[done][1]
                 done += 1
-            found[char] = taking
+            found[code] = parts
         return found
 
 
 def _changes(item: One, part: int) -> Iterator[tuple[int, int]]:
-    """The code points from which on the part takes characters, or no longer does."""
+    """The code points from which on characters are in the part's ranges, or no longer."""
     for low, high in item.ranges:
         yield low, part
         yield high + 1, part
@@ -86,4 +103,4 @@ def _holds(assertion: Assertion, text: str, at: int) -> bool:
 
 
 def _is_word(char: str) -> bool:
-    return char.isalnum() or char == "_"
+    return char.isascii() and (char.isalnum() or char == "_")

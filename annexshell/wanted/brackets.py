@@ -11,14 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
-from functools import cache
 from typing import NamedTuple
 
-Ranges = tuple[tuple[int, int], ...]
-"""Code points, ends included, sorted and apart from each other."""
-
-LAST = 0x10FFFF
-NOT_NEWLINE: Ranges = ((0, 9), (11, LAST))
+from annexshell.wanted.ranges import Ranges, complement, fold, merged
 
 
 class Assertion(Enum):
@@ -31,10 +26,21 @@ class Assertion(Enum):
 
 
 class One(NamedTuple):
-    """One character, or with ``repeat`` as many as there are but at least one."""
+    """One character of a set, or with ``repeat`` as many as there are but at least one.
+
+    ``negated`` is the set of all others but line ends.
+    """
 
     ranges: Ranges
+    negated: bool = False
     repeat: bool = False
+
+    def characters(self, *, ignore_case: bool) -> Ranges:
+        """The set."""
+        ranges = fold(self.ranges) if ignore_case else self.ranges
+        if not self.negated:
+            return ranges
+        return complement(merged([*ranges, (_NEWLINE, _NEWLINE)]))
 
 
 class Star(NamedTuple):
@@ -42,6 +48,9 @@ class Star(NamedTuple):
 
 
 Item = One | Star | Assertion
+
+_NEWLINE = ord("\n")
+_ANY = One((), negated=True)
 
 _TOKEN = re.compile(r"\[([!^]?)([^\]]*)(\]?)|(\*+)|(.)", re.DOTALL)
 
@@ -94,10 +103,8 @@ def parse(regex: str) -> list[Item] | None:
             bracket = _bracket(regex, at + 1)
             if bracket is None:
                 return None
-            ranges, at = bracket
-            repeat = regex.startswith("+", at)
-            items.append(One(ranges, repeat))
-            at += repeat
+            item, at = bracket
+            items.append(item)
             continue
         star = regex.startswith(".*", at)
         escaped = char == "\\"
@@ -108,14 +115,14 @@ def parse(regex: str) -> list[Item] | None:
 
 def _single(text: str) -> Item:
     if text[0] == ".":
-        return One(NOT_NEWLINE)
+        return _ANY
     char = text[-1] if text[0] == "\\" else text[0]
     if char in "'`<>":
         return Assertion(char)
     return One(((ord(char), ord(char)),))
 
 
-def _bracket(regex: str, at: int) -> tuple[Ranges, int] | None:
+def _bracket(regex: str, at: int) -> tuple[One, int] | None:
     """The characters of the bracket that starts before ``at``, and where it ends."""
     negated = regex.startswith("^", at)
     at += negated
@@ -134,8 +141,8 @@ def _bracket(regex: str, at: int) -> tuple[Ranges, int] | None:
         if high < low:
             return None
         found.append((low, high))
-    ranges = merged(found)
-    return complement(ranges) if negated else ranges, at + 1
+    repeat = regex.startswith("+", at + 1)
+    return One(merged(found), negated, repeat), at + 1 + repeat
 
 
 def _named(found: re.Match[str]) -> Iterator[tuple[int, int]]:
@@ -143,50 +150,3 @@ def _named(found: re.Match[str]) -> Iterator[tuple[int, int]]:
     ends = _CLASSES.get(found[1] or "", "")
     yield from ((ord(a), ord(b)) for a, b in zip(ends[::2], ends[1::2]))
     yield from ((ord(char), ord(char)) for char in found[2] or "")
-
-
-def merged(ranges: list[tuple[int, int]]) -> Ranges:
-    """The same characters in ranges that are sorted and apart from each other."""
-    found: list[tuple[int, int]] = []
-    for low, high in sorted(ranges):
-        if found and low <= found[-1][1] + 1:
-            found[-1] = (found[-1][0], max(high, found[-1][1]))
-        else:
-            found.append((low, high))
-    return tuple(found)
-
-
-def complement(ranges: Ranges) -> Ranges:
-    """All other characters but the line end."""
-    excluded = merged([*ranges, (10, 10)])
-    starts = [0, *(high + 1 for _, high in excluded)]
-    ends = [*(low - 1 for low, _ in excluded), LAST]
-    return tuple((low, high) for low, high in zip(starts, ends) if low <= high)
-
-
-def fold(ranges: Ranges) -> Ranges:
-    """The characters with those that differ from them only in case."""
-    found = list(ranges)
-    for low, high in ranges:
-        for code, other in _cases() if high > 127 else _ASCII_CASES:
-            if low <= code <= high:
-                found.append((other, other))
-    return merged(found)
-
-
-def _pairs(codes: range) -> tuple[tuple[int, int], ...]:
-    """Code points with what they become in the other case, if that is one character."""
-    return tuple(
-        (code, ord(other))
-        for code in codes
-        for other in {chr(code).lower(), chr(code).upper()} - {chr(code)}
-        if len(other) == 1
-    )
-
-
-_ASCII_CASES = _pairs(range(128))
-
-
-@cache
-def _cases() -> tuple[tuple[int, int], ...]:
-    return _pairs(range(LAST + 1))

@@ -38,7 +38,7 @@ class BadGlob(NamedTuple):
 
 @attrs.frozen
 class MetadataTest:
-    """One test; ``field`` is in lower case, as the names of fields in `current_metadata`."""
+    """One test; ``field`` is case-folded, as the names in `current_metadata` are."""
 
     field: str
     _holds: Callable[[str], bool]
@@ -56,9 +56,11 @@ def parse_metadata_test(text: str) -> MetadataTest | BadField | BadGlob:
         return BadField(name)
     rest = text[found.end() :]
     if found[0] in _COMPARE:
-        return MetadataTest(name.lower(), _comparison(_COMPARE[found[0]], rest))
+        return MetadataTest(name.casefold(), _comparison(_COMPARE[found[0]], rest))
     glob = compile_glob(rest, path=False, ignore_case=True)
-    return BadGlob(rest) if glob is None else MetadataTest(name.lower(), glob.matches)
+    return (
+        BadGlob(rest) if glob is None else MetadataTest(name.casefold(), glob.matches)
+    )
 
 
 def _comparison(compare: Compare, bound: str) -> Callable[[str], bool]:

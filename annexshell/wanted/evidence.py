@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from annexshell.logs.mapped import Trust
 from annexshell.model.ids import UUID, is_cluster_uuid
+from annexshell.model.key import Key
 from annexshell.wanted.balanced import (
     Space,
     fully_balanced,
     fully_size_balanced,
     rebalanced,
 )
-from annexshell.wanted.facts import Question
+from annexshell.wanted.facts import Configuration, Facts, Question
 
 if TYPE_CHECKING:
     from annexshell.wanted.expression import Expression, Program
@@ -56,6 +57,63 @@ def selector(text: str) -> Selector:
     return Selector(group=text) if levels is None else Selector(levels=levels)
 
 
+class Known:
+    """What is the same for all repositories that are asked about one key.
+
+    Whoever asks for many of them gives this to each evaluation, as long as the facts are
+    to count as they were: they are asked for once, and so is what follows from them.
+    """
+
+    def __init__(self, facts: Facts, configuration: Configuration) -> None:
+        self.facts, self.configuration = facts, configuration
+        self._holders: frozenset[UUID] | None = None
+        self._locations: frozenset[UUID] | None = None
+        self._numcopies: int | None = None
+        self._spaces: dict[bool, Space] = {}
+
+    def holders(self) -> frozenset[UUID]:
+        """Those in the location log."""
+        if self._holders is None:
+            self._holders = self.facts.holders()
+        return self._holders
+
+    def locations(self) -> frozenset[UUID]:
+        """The living ones of them, and their clusters."""
+        if self._locations is None:
+            self._locations = self.configuration.locations(self.holders())
+        return self._locations
+
+    def numcopies(self, *, attributes: bool = True) -> int:
+        """How many copies there should be, by the global view (spec 04 §6)."""
+        if not attributes or self.facts.file is None:
+            return max(1, self.configuration.numcopies)
+        if self._numcopies is None:
+            asked = self.facts.numcopies()
+            self._numcopies = max(
+                1, self.configuration.numcopies if asked is None else asked
+            )
+        return self._numcopies
+
+    def picks(
+        self, key: Key, members: frozenset[UUID], count: int, by_size: bool
+    ) -> frozenset[UUID]:
+        """Those of ``members`` that are chosen for the key (spec 04 §7)."""
+        space = self._space(key, not members.isdisjoint(self.configuration.maxsize))
+        if by_size:
+            return fully_size_balanced(members, count, space)
+        if self.configuration.rebalance:
+            return rebalanced(members, count, space, self.configuration.threshold)
+        return fully_balanced(members, count, space)
+
+    def _space(self, key: Key, limited: bool) -> Space:
+        """Without limits neither sizes nor holders matter, and are not asked for."""
+        if limited not in self._spaces:
+            holders = self.holders() if limited else _NOBODY
+            maxsize = self.configuration.maxsize
+            self._spaces[limited] = Space(self.facts.sizes, maxsize, key, holders)
+        return self._spaces[limited]
+
+
 class Evidence:
     """One question while it is answered. Every fact is asked for once, when needed.
 
@@ -68,22 +126,21 @@ class Evidence:
         self,
         question: Question,
         expansions: Expansions,
+        known: Known,
         trace: dict[str, list[bool | None]] | None = None,
     ) -> None:
         self.question, self.expansions, self.trace = question, expansions, trace
         self.uuid, self.configuration = question.uuid, question.configuration
         self.facts, self.key = question.facts, question.facts.key
+        self.known = known
+        self.locations, self.numcopies = known.locations, known.numcopies
         self.balanced = False
         self.inside = ""
         self._expanded: dict[str, bool] = {}
-        self._holders: frozenset[UUID] | None = None
-        self._locations: frozenset[UUID] | None = None
         self._copies: frozenset[UUID] | None = None
         self._reliable: frozenset[UUID] | None = None
         self._counts: dict[frozenset[Trust], int] = {}
         self._bounds: dict[tuple[frozenset[UUID], bool], list[int]] = {}
-        self._spaces: dict[bool, Space] = {}
-        self._numcopies: int | None = None
         self._present: bool | None = None
 
     def run(self, program: Program) -> bool:
@@ -118,18 +175,6 @@ class Evidence:
             found = self._expanded[name] = self.run(what.program)
             self.inside = outside
         return found
-
-    def holders(self) -> frozenset[UUID]:
-        """Those in the location log."""
-        if self._holders is None:
-            self._holders = self.facts.holders()
-        return self._holders
-
-    def locations(self) -> frozenset[UUID]:
-        """The living ones of them, and their clusters."""
-        if self._locations is None:
-            self._locations = self.configuration.locations(self.holders())
-        return self._locations
 
     def copies(self) -> frozenset[UUID]:
         """Locations that are repositories, without those that are assumed away."""
@@ -183,17 +228,6 @@ class Evidence:
             )
         return self._present
 
-    def numcopies(self, *, attributes: bool = True) -> int:
-        """How many copies there should be, by the global view (spec 04 §6)."""
-        if not attributes or self.facts.file is None:
-            return max(1, self.configuration.numcopies)
-        if self._numcopies is None:
-            asked = self.facts.numcopies()
-            self._numcopies = max(
-                1, self.configuration.numcopies if asked is None else asked
-            )
-        return self._numcopies
-
     def chosen(self, members: frozenset[UUID], count: int, by_size: bool) -> bool:
         """Whether the repository is among the ``count`` of ``members`` (spec 04 §7).
 
@@ -217,21 +251,7 @@ class Evidence:
     def picks(
         self, members: frozenset[UUID], count: int, by_size: bool
     ) -> frozenset[UUID]:
-        """The members that are chosen."""
-        limited = not members.isdisjoint(self.configuration.maxsize)
-        space = self._space(limited)
-        if by_size:
-            return fully_size_balanced(members, count, space)
-        if self.configuration.rebalance:
-            return rebalanced(members, count, space, self.configuration.threshold)
-        return fully_balanced(members, count, space)
-
-    def _space(self, limited: bool) -> Space:
-        """Without limits neither sizes nor holders matter, and are not asked for."""
-        if limited not in self._spaces:
-            assert self.key is not None
-            holders = self.holders() if limited else _NOBODY
-            self._spaces[limited] = Space(
-                self.facts.sizes, self.configuration.maxsize, self.key, holders
-            )
-        return self._spaces[limited]
+        """The members that are chosen; nobody if no key is known."""
+        if self.key is None:
+            return _NOBODY
+        return self.known.picks(self.key, members, count, by_size)

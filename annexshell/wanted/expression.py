@@ -109,9 +109,10 @@ class Expression:
         return _program(self.steps)
 
     @cached_property
-    def terms(self) -> frozenset[Term]:
-        """Each term once."""
-        return frozenset(s.what for s in self.steps if isinstance(s.what, Term))
+    def terms(self) -> tuple[Term, ...]:
+        """Each term once, in order."""
+        found = (step.what for step in self.steps)
+        return tuple(dict.fromkeys(what for what in found if isinstance(what, Term)))
 
     @cached_property
     def uses_sizes(self) -> bool:

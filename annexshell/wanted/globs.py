@@ -18,23 +18,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cached_property
+from typing import NamedTuple
 
 import attrs
 
 from annexshell.wanted.automaton import Automaton
-from annexshell.wanted.brackets import (
-    Assertion,
-    Item,
-    One,
-    Ranges,
-    Star,
-    fold,
-    parse,
-    translate,
-)
+from annexshell.wanted.brackets import Assertion, Item, One, Star, parse, translate
+from annexshell.wanted.ranges import Ranges, overlap
 
 _MOST_WORK = 1 << 20
 """Length of the name times parts of the glob; more is left to the second matcher."""
+
+_MOST_PARTS = 200
+"""Parts of a glob that Python's engine is used for; it compiles slowly."""
 
 _MOST_ASSERTIONS = 1000
 """What matches no character is not bounded by the length of the name."""
@@ -50,12 +46,7 @@ def compile_glob(text: str, *, path: bool, ignore_case: bool) -> Glob | None:
         return None
     if sum(isinstance(item, Assertion) for item in items) > _MOST_ASSERTIONS:
         return None
-    if ignore_case:
-        items = [
-            item._replace(ranges=fold(item.ranges)) if isinstance(item, One) else item
-            for item in items
-        ]
-    return Glob(_simplified(items))
+    return Glob(_simplified(items), ignore_case)
 
 
 def _simplified(items: list[Item]) -> tuple[Item, ...]:
@@ -66,7 +57,7 @@ def _simplified(items: list[Item]) -> tuple[Item, ...]:
         if isinstance(item, Star) and isinstance(last, Star):
             continue
         if isinstance(item, One) and isinstance(last, One) and last.repeat:
-            if item.ranges == last.ranges:
+            if item[:2] == last[:2]:
                 found[-1], item = last._replace(repeat=False), last
         found.append(item)
     return tuple(found)
@@ -77,12 +68,13 @@ class Glob:
     """A glob that can be matched; made by `compile_glob`."""
 
     items: tuple[Item, ...]
+    _ignore_case: bool
 
     def matches(self, text: str) -> bool:
         """Whether one line of ``text`` matches as a whole."""
         if len(text) < self._shortest:
             return False
-        if len(text) * len(self.items) <= _MOST_WORK and "\n" not in text:
+        if len(text) <= self._longest_for_regex and "\n" not in text:
             if self._regex is not None:
                 return self._regex.fullmatch(text) is not None
         return self._automaton.matches(text)
@@ -92,43 +84,57 @@ class Glob:
         return sum(isinstance(item, One) for item in self.items)
 
     @cached_property
+    def _longest_for_regex(self) -> int:
+        many = len(self.items) > _MOST_PARTS
+        return -1 if many else _MOST_WORK // (len(self.items) + 1)
+
+    @cached_property
     def _regex(self) -> re.Pattern[str] | None:
-        pieces = list(_pieces(self.items))
+        pieces = list(_pieces(self.items, self._ignore_case))
         if not all(map(_is_plain, pieces)):
             return None
         return re.compile(_regex_of(pieces), re.DOTALL)
 
     @cached_property
     def _automaton(self) -> Automaton:
-        return Automaton(self.items)
+        return Automaton(self.items, ignore_case=self._ignore_case)
 
 
-def _pieces(items: tuple[Item, ...]) -> Iterator[list[Item]]:
-    """What stands before, between and after the stars."""
-    piece: list[Item] = []
+class _Set(NamedTuple):
+    """A set of characters, one of which matches, or one or more."""
+
+    ranges: Ranges
+    repeat: bool
+
+
+Piece = list[_Set | None]
+"""What stands between two stars. None is an assertion."""
+
+
+def _pieces(items: tuple[Item, ...], ignore_case: bool) -> Iterator[Piece]:
+    piece: Piece = []
     for item in items:
-        if isinstance(item, Star):
+        if isinstance(item, One):
+            ranges = item.characters(ignore_case=ignore_case)
+            piece.append(_Set(ranges, item.repeat))
+        elif isinstance(item, Star):
             yield piece
             piece = []
         else:
-            piece.append(item)
+            piece.append(None)
     yield piece
 
 
-def _is_plain(piece: list[Item]) -> bool:
-    """Whether it matches in one way from each place: no repetition knows too little."""
-    return all(
-        isinstance(item, One)
-        and not (item.repeat and isinstance(after, One) and _overlap(item, after))
-        for item, after in zip(piece, [*piece[1:], None])
+def _is_plain(piece: Piece) -> bool:
+    """Whether it can match in one way only from each place."""
+    pairs = zip(piece, [*piece[1:], None])
+    return None not in piece and not any(
+        one and after and one.repeat and overlap(one.ranges, after.ranges)
+        for one, after in pairs
     )
 
 
-def _overlap(one: One, other: One) -> bool:
-    return any(a <= d and c <= b for a, b in one.ranges for c, d in other.ranges)
-
-
-def _regex_of(pieces: list[list[Item]]) -> str:
+def _regex_of(pieces: list[Piece]) -> str:
     # What a piece before a star repeats at its end, the star can match as well.
     first = [_text(piece, until_star=True) for piece in pieces[:-1]]
     last = _text(pieces[-1], until_star=False)
@@ -137,8 +143,8 @@ def _regex_of(pieces: list[list[Item]]) -> str:
     return first[0] + "".join(f"(?>.*?{text})" for text in first[1:]) + ".*" + last
 
 
-def _text(piece: list[Item], *, until_star: bool) -> str:
-    found = [(_class(i.ranges), i.repeat) for i in piece if isinstance(i, One)]
+def _text(piece: Piece, *, until_star: bool) -> str:
+    found = [(_class(one.ranges), one.repeat) for one in piece if one]
     if found and until_star:
         found[-1] = (found[-1][0], False)
     return "".join(chars + "++" * repeat for chars, repeat in found)

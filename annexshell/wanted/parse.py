@@ -54,92 +54,100 @@ class Parsed:
         return self.expression.default
 
 
+_AROUND = None
+"""The group that goes on with the accumulator around it."""
+
+
 class _Parser:
-    """One fold. ``_pending`` are the operators that the next unit completes."""
+    """One fold. A hostile text may be a million brackets: little is made for each word.
+
+    ``_pending`` are the operators that units complete, of the accumulator at work those
+    from ``_base`` on. ``_awaited`` is whether a keyword waits for its unit.
+    """
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.steps: list[Step] = []
         self._known: dict[str, Term | BadTerm] = {}
         self._pending: list[Step] = []
+        self._base = 0
         self._started = False
         self._awaited = False
-        self._groups: list[tuple[list[Step], Step] | None] = []
+        self._groups: list[tuple[int, int] | None] = []
 
     def read(self, word: str, offset: int) -> None:
         """Take the next word."""
-        step = Step(Operator.ANYTHING, offset, len(word))
-        match word:
-            case "and":
-                self._join(Operator.AND, step)
-            case "or":
-                if self._awaited or not self._started:
-                    self.steps.append(step._replace(length=0))
-                    self._started = True
-                self._pending.append(step._replace(what=Operator.OR))
-                self._awaited = True
-            case "not":
-                self._join(Operator.AND, step._replace(length=0))
-                self._pending.append(step._replace(what=Operator.NOT))
-            case "(":
-                self._open(step)
-            case ")":
-                if self._groups:
-                    self._close()
-            case _:
-                self._term(word, step)
+        if word == "(":
+            self._open(offset)
+        elif word == ")":
+            if self._groups:
+                self._close()
+        elif word == "and":
+            self._join(offset, 3)
+        elif word == "or":
+            if self._awaited or not self._started:
+                self.steps.append(Step(Operator.ANYTHING, offset, 0))
+            self._pending.append(Step(Operator.OR, offset, 2))
+            self._started = self._awaited = True
+        elif word == "not":
+            self._join(offset, 0)
+            self._pending.append(Step(Operator.NOT, offset, 3))
+        else:
+            self._term(word, offset)
 
     def finish(self) -> None:
         """Supply what is missing at the end."""
         while self._groups:
             self._close()
-        self._empty_unit()
+        self._fill()
 
-    def _join(self, operator: Operator, step: Step) -> None:
-        """What comes next is joined to the accumulator, if there is anything in it."""
+    def _join(self, offset: int, length: int) -> None:
+        """The next unit is wanted as well as the accumulator, if there is any."""
         if self._started and not self._awaited:
-            self._pending.append(step._replace(what=operator))
+            self._pending.append(Step(Operator.AND, offset, length))
         self._awaited = True
 
-    def _term(self, word: str, step: Step) -> None:
+    def _term(self, word: str, offset: int) -> None:
         found = self._known.get(word)
         if found is None:
             found = self._known[word] = term(word)
         if isinstance(found, BadTerm):
-            self.problems.append(Problem(step.offset, step.length, found.message))
+            self.problems.append(Problem(offset, len(word), found.message))
             return
-        self._join(Operator.AND, step._replace(length=0))
-        self.steps.append(step._replace(what=found))
+        self._join(offset, 0)
+        self.steps.append(Step(found, offset, len(word)))
         self._complete()
 
-    def _open(self, step: Step) -> None:
+    def _open(self, offset: int) -> None:
         if self._groups and not self._awaited:
-            self._groups.append(None)
+            self._groups.append(_AROUND)
             return
-        self._join(Operator.AND, step._replace(length=0))
-        self._groups.append((self._pending, step))
-        self._pending, self._started, self._awaited = [], False, False
+        self._join(offset, 0)
+        self._groups.append((self._base, offset))
+        self._base = len(self._pending)
+        self._started = self._awaited = False
 
     def _close(self) -> None:
-        self._empty_unit()
+        self._fill()
         outer = self._groups.pop()
-        if outer is None:
+        if outer is _AROUND:
             return
+        self._base, offset = outer
         if not self._started:
-            self.steps.append(outer[1])
-        self._pending = outer[0]
+            self.steps.append(Step(Operator.ANYTHING, offset, 1))
         self._complete()
 
-    def _empty_unit(self) -> None:
+    def _fill(self) -> None:
+        """What a keyword waits for in vain is true."""
         if self._awaited:
-            end = self.steps[-1].offset if self.steps else 0
-            self.steps.append(Step(Operator.ANYTHING, end, 0))
+            offset = self._pending[-1].offset if self._pending else 0
+            self.steps.append(Step(Operator.ANYTHING, offset, 0))
             self._complete()
 
     def _complete(self) -> None:
         """A unit is in ``steps``."""
-        self.steps += reversed(self._pending)
-        self._pending.clear()
+        while len(self._pending) > self._base:
+            self.steps.append(self._pending.pop())
         self._started, self._awaited = True, False
 
 

@@ -15,6 +15,7 @@ _START = re.compile(rf"{_SPACE}((?:\({_SPACE})*)(-?){_SPACE}")
 _NUMBER = re.compile(
     r"0[xX](?P<hex>[0-9a-fA-F]+)|0[oO](?P<octal>[0-7]+)"
     r"|(?P<whole>[0-9]+)(?P<rest>(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"
+    r"|(?P<special>NaN|Infinity)"
 )
 _CLOSING = re.compile(rf"{_SPACE}\)")
 _WORD = re.compile(rf"{_SPACE}([^\W\d_]*)")
@@ -71,7 +72,7 @@ def _whole(read: _Read) -> int | None:
     digits, base = found["hex"] or found["octal"] or found["whole"], 10
     if found["hex"] or found["octal"]:
         base = 16 if found["hex"] else 8
-    if found["rest"] or len(digits) > _MAX_DIGITS:
+    if found["special"] or found["rest"] or len(digits) > _MAX_DIGITS:
         return None
     return -int(digits, base) if read.negative else int(digits, base)
 
@@ -92,9 +93,13 @@ def parse_number(text: str) -> int | None:
 
 
 def _double(read: _Read) -> float:
-    if not read.number["whole"]:
+    found = read.number
+    if found["whole"] or found["special"]:
+        return -float(found[0]) if read.negative else float(found[0])
+    try:
         return float(_whole(read) or 0)
-    return -float(read.number[0]) if read.negative else float(read.number[0])
+    except OverflowError:
+        return -math.inf if read.negative else math.inf
 
 
 def parse_double(text: str) -> float | None:
@@ -108,7 +113,7 @@ def parse_double(text: str) -> float | None:
 def parse_size(text: str) -> int | None:
     """A size in bytes, None if it is none (spec 04 §3.5). What follows it is ignored.
 
-    It may be negative. Refused is what is too large for a double.
+    It may be negative. What is too large for a double, and NaN, are refused.
     """
     read = _read(text)
     word = _WORD.match(text, read.end) if read else None
@@ -117,7 +122,7 @@ def parse_size(text: str) -> int | None:
         return None
     try:
         return round(_double(read) * factor)
-    except OverflowError:
+    except (OverflowError, ValueError):
         return None
 
 

@@ -32,11 +32,14 @@ def _unstable(
     expression: Expression, expansions: Expansions
 ) -> Iterator[tuple[Step, Step, str]]:
     """Each such term, the nearest ``not``, and what in the term is unstable."""
+    causes: dict[Term, str] = {}
     for step, depth, nearest in expression.negated():
-        if depth % 2 and nearest is not None and isinstance(step.what, Term):
-            cause = _cause(step.what, expansions)
-            if cause:
-                yield step, nearest, cause
+        term = step.what
+        if depth % 2 and nearest is not None and isinstance(term, Term):
+            if term not in causes:
+                causes[term] = _cause(term, expansions)
+            if causes[term]:
+                yield step, nearest, causes[term]
 
 
 def _cause(term: Term, expansions: Expansions) -> str:

@@ -76,7 +76,11 @@ sys.exit(status)
 
 
 def loaded(
-    home: Path, *arguments: str, isolated: str = "-I -S", **env: str
+    home: Path,
+    *arguments: str,
+    isolated: str = "-I -S",
+    stdin: str = "",
+    **env: str,
 ) -> frozenset[str]:
     """The modules that a fresh interpreter loads; with ``-S`` no installed ones."""
     seen = home / "seen"
@@ -88,7 +92,9 @@ def loaded(
         "import os, sys; os.execv(sys.executable,"
         f" [sys.executable, *{isolated.split()!r}, '-c', {start!r}, *sys.argv[1:]])"
     )
-    run_shell(*arguments, env=environment(home, **env), start=again)
+    run_shell(
+        *arguments, env=environment(home, **env), start=again, stdin=stdin.encode()
+    )
     return frozenset(seen.read_text().split())
 
 
@@ -150,6 +156,53 @@ def test_commands_on_keys_load_nothing_large(home: Path, command: str) -> None:
     assert "annexshell.cli.content" in names
     assert not names & {"trio", "pygit2", "subprocess", "sqlite3", "asyncio", "json"}
     assert ("annexshell.repository.audit" in names) is (name == "dropkey")
+
+
+CLUSTER = "acbbdd76-2913-83e9-85c4-c7c039622a0f"
+UPLOAD = "VERSION 3\nPUT a WORM-s5--a\nDATA 5\nhelloVALID\n"
+
+
+def cluster(home: Path, **logs: str) -> None:
+    """A cluster of one node by path, and what else the branch says."""
+    path = home / "r.git"
+    make_annex(home / "node.git")
+    git("-C", home / "node.git", "config", "annex.uuid", NODE)
+    logs["proxy"] = f"1s {UUID_HERE} {NODE}:node {CLUSTER}:pool\n"
+    logs["cluster"] = f"1s {CLUSTER} {NODE}\n"
+    files = {f"{n.replace('_', '-')}.log".encode(): t.encode() for n, t in logs.items()}
+    Repo(path, True, home).commit(files, parents=())
+    settings = {
+        "url": home / "node.git",
+        "annex-uuid": NODE,
+        "annex-cluster-node": "pool",
+    }
+    for name, value in settings.items():
+        git("-C", path, "config", f"remote.node.{name}", str(value))
+    git("-C", path, "config", "annex.cluster.pool", CLUSTER)
+
+
+@pytest.mark.parametrize(
+    "logs, unused",
+    [
+        ({}, ("placement.sight", "wanted", "repository.siz")),
+        (
+            {"preferred_content": f"{NODE} include=a timestamp=1s\n"},
+            ("repository.siz",),
+        ),
+    ],
+    ids=["nothing", "by name"],
+)
+def test_clusters_load_what_their_preferred_content_needs(
+    home: Path, logs: dict[str, str], unused: tuple[str, ...]
+) -> None:
+    cluster(home, **logs)
+    words = f"git-annex-shell p2pstdio r.git {CLIENT_UUID} --uuid {CLUSTER}"
+    names = loaded(home, "-c", words, isolated="-I", stdin=UPLOAD)
+    log = (home / "node.git/annex/objects").rglob("WORM-s5--a")
+    assert any(path.is_file() for path in log)
+    assert "annexshell.placement.placer" in names
+    unwanted = ("sqlite3", *(f"annexshell.{name}" for name in unused))
+    assert [name for name in names if name.startswith(unwanted)] == []
 
 
 def proxy(home: Path) -> None:

@@ -91,6 +91,9 @@ def test_preferred_content_decides_by_the_name(repo: Repo, placer: Make) -> None
     assert _wanted(one, name=b"foo") == [U3]
     # Without a name the one is false, the other true.
     assert _wanted(one) == [U3]
+    # The top of the repository has a name, which is empty.
+    pushed(repo, preferred_content=of_uuids({U2: "include=", U3: "include=?*"}))
+    assert _wanted(one, name=b"d/..") == [U2]
     pushed(repo, preferred_content=of_uuids({U2: "nothing", U3: "nothing"}))
     assert _wanted(one, name=b"a.mp3") == []
 

@@ -337,3 +337,24 @@ def test_a_lock_that_is_held_fails_the_change(repo: Repo) -> None:
         with pytest.raises(LockTimeout):
             branch.check_recordable(K, U1)
     assert branch.record(K, U1, True)
+
+
+def test_the_source_of_logs_is_equal_while_nothing_changes(repo: Repo) -> None:
+    paths = (b"trust.log", b"maxsize.log")
+    branch = _branch(repo)
+    seen = [branch.source(paths)]
+
+    def changed() -> bool:
+        seen.append(branch.source(paths))
+        return seen[-1] != seen[-2]
+
+    assert not changed()
+    repo.put_journal(b"uuid.log", b"x\n")
+    assert not changed()
+    repo.put_journal(b"trust.log", b"x\n")
+    assert changed()
+    repo.put_journal(b"trust.log", b"y\n")
+    assert changed()
+    repo.commit({b"uuid.log": b"x\n"})
+    assert changed()
+    assert not changed()

@@ -10,6 +10,7 @@ import pytest
 import trio
 
 from annexshell.cluster.node import Node
+from annexshell.cluster.placing import Placer
 from annexshell.errors import PeerUnreachable
 from annexshell.logs.proxies import proxied_by
 from annexshell.model.ids import UUID
@@ -57,6 +58,7 @@ class Cluster:
         route: ClusterRoute,
         select: Select,
         received: Received,
+        placer: Placer,
     ) -> Store:
         assert route == ClusterRoute(C, "mine")
         self.select, self.received = select, received
