@@ -149,3 +149,57 @@ class UnknownCluster(AnnexshellError):
         " correct remote.{name}.annex-cluster-node, or run annexshell-admin initcluster"
         " {cluster}"
     )
+
+
+# -- preferred content ------------------------------------------------------------------------
+
+
+class NoSuchRepository(ShellError):
+    text = (
+        'there is no repository named "{name}" ({path}): give the name of a remote, a'
+        " description or a uuid; annexshell-admin maxsize lists them"
+    )
+
+
+class SeveralRepositories(ShellError):
+    text = (
+        "several repositories are described as {name} ({path}): give the uuid of the one"
+        " that is meant: {uuids}"
+    )
+
+
+class RepositoryWithoutUUID(ShellError):
+    text = (
+        "the uuid of the remote {name} is not known ({path}): git annex info {name} finds"
+        " it out"
+    )
+
+
+class BadGroupName(ShellError):
+    """git-annex makes several groups of it, or breaks the log."""
+
+    text = (
+        "{name} cannot be the name of a group: a space or the end of a line in it would"
+        " make several names of it, or none"
+    )
+
+
+class SizeNotParsed(ShellError):
+    text = (
+        "{size} is no size (maxsize {name}): write a number and a unit, as in 100GB, 1.5TB"
+        " or 500GiB"
+    )
+
+
+class NegativeSize(ShellError):
+    text = "a repository cannot get less than empty (maxsize {name}): give a size of 0 or more"
+
+
+class ExpressionNotParsed(ShellError):
+    """``shown`` are lines, with a mark under each fault; fit to be printed."""
+
+    text = "the expression cannot be parsed, nothing changed ({command} {name}): {problems}"
+
+    def __init__(self, shown: str, **fields: object) -> None:
+        self.shown = shown
+        super().__init__(**fields)

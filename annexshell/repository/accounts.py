@@ -12,12 +12,13 @@ Most repositories have no such database, and what has to do with it is not loade
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from annexshell.errors import AnnexshellError
@@ -65,12 +66,14 @@ class Accounts:
         self.missed = False
         """Whether a change could not be counted: then the journal must be asked."""
         self.generation = 0
-        """Tells one database from the next; 0 as long as none was seen."""
+        """Tells the database that was last used from earlier ones; 0 if there was none."""
+        self._generations = itertools.count(1)
         self._announced: dict[Key, set[UUID]] = {}
         self._stale: set[Key] = set()
         self._mutex = threading.RLock()
         self._database: SizeDb | None = None
         self._identity: tuple[int, int] | None = None
+        self._shunned: tuple[int, int] | None = None
         self._rest_until = 0.0
 
     @contextmanager
@@ -138,6 +141,14 @@ class Accounts:
         log.log(level, "%s", error)
         self._rest_until = now + _REST
 
+    def shun(self) -> None:
+        """Go on without the database that is there now, which is broken."""
+        with self._mutex:
+            self._let_go()
+            with suppress(OSError):  # Then it is not there any more.
+                status = os.stat(self.path)
+                self._shunned = status.st_dev, status.st_ino
+
     def close(self) -> bool:
         """Take all back and let go; whether nothing of ours is announced any more."""
         with self._mutex:
@@ -174,19 +185,22 @@ class Accounts:
             self._stale.clear()
             return None
         identity = status.st_dev, status.st_ino
+        if identity == self._shunned:
+            return None
         if self._database is None or identity != self._identity:
             from annexshell.repository.sizedb import SizeDb
 
             self._let_go()
             self._database = SizeDb(self.path, self.patience)
             self._identity = identity
-            self.generation += 1
+            self.generation = next(self._generations)
         return self._database
 
     def _let_go(self) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
+            self.generation = 0
 
 
 def _changes(before: bytes, after: bytes) -> dict[UUID, int]:

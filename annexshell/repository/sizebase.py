@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from annexshell.errors import JournalFailed
 from annexshell.model.ids import UUID
@@ -26,12 +26,18 @@ from annexshell.repository.open import Repository
 from annexshell.repository.settling import open_git
 from annexshell.repository.sizing import Measured, advance, measure, waiting
 
+if TYPE_CHECKING:
+    from annexshell.repository.sizedb import SizeDb
+
 log = logging.getLogger(__name__)
 
 _BRANCH = "refs/heads/git-annex"
 _AGAIN = 60.0
 """Seconds at least between two looks at a branch that keeps moving."""
+_SHARE = 20
+"""Without the database, one part in so many of the time goes into reading the journal."""
 _LOCK = "/annexshell.lck"
+_Answer = TypeVar("_Answer")
 
 
 class Base(NamedTuple):
@@ -63,6 +69,7 @@ class Bases:
         self._record = record
         self._measured: Measured | None = None
         self._derived = 0.0
+        self._cost = 0.0
         self.base: Base | None = None
 
     @cached_property
@@ -73,10 +80,15 @@ class Bases:
     def due(self) -> bool:
         """Whether the base there is, if any, is to be replaced."""
         base = self.base
-        if base is None or self._accounts.missed:
+        if base is None:
             return True
-        if base.generation != self._accounts.generation or not base.generation:
+        self._ask(lambda database: database)
+        generation = self._accounts.generation
+        if generation and base.generation != generation:
             return True
+        if not generation or self._accounts.missed:
+            # The journal tells what the database does not. Reading it may take long.
+            return time.monotonic() >= self._derived + self._cost * _SHARE
         if time.monotonic() < self._derived + _AGAIN:
             return False
         return self._git.tip(_BRANCH) != base.commit
@@ -126,6 +138,7 @@ class Bases:
         """
         measured = self._measured
         assert measured is not None
+        began = time.monotonic()
         with self._journal_locked():
             self._accounts.missed = False
             tip = self._git.tip(_BRANCH)
@@ -137,22 +150,13 @@ class Bases:
             found = waiting(self._repository, self._branch, measured.commit)
             for uuid, change in found.items():
                 sizes[uuid] = sizes.get(uuid, 0) + change
-            offset, generation = self._offset()
+            told = self._ask(lambda database: database.snapshot())
+            generation = 0 if told is None else self._accounts.generation
         self._measured = measured
         self._derived = time.monotonic()
+        self._cost = self._derived - began
+        offset = {} if told is None else told.totals
         self.base = Base(measured.commit, sizes, offset, generation)
-
-    def _offset(self) -> tuple[dict[UUID, int], int]:
-        try:
-            with self._accounts.using() as database:
-                if database is None:
-                    return {}, 0
-                return database.snapshot().totals, self._accounts.generation
-        except SizesBroken:
-            raise
-        except SizesUnusable as error:
-            self._accounts.failed(error)
-            return {}, 0
 
     @contextmanager
     def _journal_locked(self) -> Iterator[None]:
@@ -179,12 +183,16 @@ class Bases:
             yield
 
     def _recorded(self) -> Measured | None:
+        found = self._ask(lambda database: database.recorded())
+        return None if found is None else Measured(found.commit, found.sizes)
+
+    def _ask(self, question: Callable[[SizeDb], _Answer]) -> _Answer | None:
+        """None without a database that can be asked. Raises SizesBroken."""
         try:
             with self._accounts.using() as database:
-                found = None if database is None else database.recorded()
+                return None if database is None else question(database)
         except SizesBroken:
             raise
         except SizesUnusable as error:
             self._accounts.failed(error)
             return None
-        return None if found is None else Measured(found.commit, found.sizes)

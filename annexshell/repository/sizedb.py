@@ -14,6 +14,7 @@ import itertools
 import os
 import shutil
 import sqlite3
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import Any, NamedTuple
@@ -90,6 +91,8 @@ class SizeDb:
                 isolation_level=None,
                 check_same_thread=False,
             )
+            # Branches are not closed, and an open connection would be complained of.
+            weakref.finalize(self, self._connection.close)
             self._check()
 
     def _check(self) -> None:

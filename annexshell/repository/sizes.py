@@ -21,7 +21,7 @@ import os
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from annexshell.errors import AnnexshellError, LockTimeout
@@ -136,9 +136,11 @@ class RepoSizes(Closing):
         with self._mutex:
             try:
                 return self._look_once(held)
-            except SizesBroken:
+            except SizesBroken as error:
                 held.close()
-                self._replace()
+                if not self._replace():
+                    self._failed(error)
+                    self._accounts.shun()
                 return self._look_once(held)
 
     def _look_once(self, held: ExitStack) -> dict[UUID, int]:
@@ -152,6 +154,8 @@ class RepoSizes(Closing):
 
     def _measure(self) -> None:
         try:
+            with suppress(OSError):  # Taking the lock will tell.
+                self._sharing.make_directories(self._directory, self._top)
             self._bases.measure(self._lock_patience)
         except LockTimeout as error:
             self._rest_until = time.monotonic() + _REST
@@ -268,11 +272,11 @@ class RepoSizes(Closing):
         except (SizesUnusable, OSError) as error:
             self._failed(error)
 
-    def _replace(self) -> None:
-        """Move a broken database aside, unless somebody did. Raises OSError."""
+    def _replace(self) -> bool:
+        """Move a broken database aside, unless somebody did; whether it is gone."""
         with ExitStack() as held:
             if not self._lock(held):
-                return
+                return False
             try:
                 with self._accounts.using() as database:
                     if database is not None:
@@ -281,8 +285,16 @@ class RepoSizes(Closing):
             except SizesBroken as error:
                 from annexshell.repository.sizedb import set_aside
 
-                aside = set_aside(self._accounts.path)
+                try:
+                    aside = set_aside(self._accounts.path)
+                except OSError as reason:
+                    self._failed(reason)
+                    return False
                 log.warning("%s; it was moved to %s, and is made anew", error, aside)
+            except SizesUnusable as error:
+                self._failed(error)
+                return False
+        return True
 
     def _failed(self, error: AnnexshellError | OSError) -> None:
         if isinstance(error, OSError):

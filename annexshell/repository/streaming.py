@@ -112,8 +112,9 @@ class _Talk:
                 heard, position = self._header(name, heard[position:]), 0
                 header = _HEADER.match(heard)
             start, size = header.end(), int(header[1])
+            if size > self._limit:
+                raise self._too_large(name, size)
             if len(heard) <= start + size:
-                self._check(name, size)
                 heard, start = self._longer(heard[start:], size), 0
             position = start + size + 1
             found.append(heard[start : position - 1])
@@ -135,10 +136,9 @@ class _Talk:
             length += len(parts[-1])
         return b"".join(parts)
 
-    def _check(self, name: bytes, size: int) -> None:
-        if size > self._limit:
-            detail = f"object {name.decode()} has {size} bytes, over {self._limit}"
-            raise BranchUnreadable(where=self._git_dir, detail=detail)
+    def _too_large(self, name: bytes, size: int) -> BranchUnreadable:
+        detail = f"object {name.decode()} has {size} bytes, over {self._limit}"
+        return BranchUnreadable(where=self._git_dir, detail=detail)
 
     def _more(self) -> bytes:
         """The next bytes of the answer, while questions go out."""

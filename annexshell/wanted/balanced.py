@@ -137,7 +137,8 @@ def _pick(chosen: list[UUID], members: Members, count: int, space: Space) -> Mem
 
 
 def _with_room(members: Members, count: int, space: Space) -> list[UUID]:
-    return [uuid for uuid in _group(members).members if space.has_room(uuid)]
+    ordered, limits = _group(members).members, space.maxsize
+    return [uuid for uuid in ordered if uuid not in limits or space.has_room(uuid)]
 
 
 def _emptiest(members: Members, count: int, space: Space) -> list[UUID]:

@@ -50,11 +50,11 @@ class _Choice:
     by_size: bool
 
     def test(self, evidence: Evidence) -> bool:
-        members = evidence.members(self.group)
-        if evidence.key is None or evidence.uuid not in members:
+        key, members = evidence.key, evidence.members(self.group)
+        if key is None or evidence.uuid not in members:
             return False
         count = self._count(evidence)
-        if count < 1 or not evidence.chosen(members, count, self.by_size):
+        if count < 1 or not evidence.chosen(key, members, count, self.by_size):
             return False
         evidence.balanced = True
         return True
@@ -65,15 +65,15 @@ class _Choice:
         return evidence.numcopies() - evidence.outside(self.group)
 
     def why(self, evidence: Evidence) -> str:
-        members = evidence.members(self.group)
-        if evidence.key is None:
+        key, members = evidence.key, evidence.members(self.group)
+        if key is None:
             return "no key known"
         if evidence.uuid not in members:
             return "not in the group"
         count = self._count(evidence)
         if count < 1:
             return "none are to be picked"
-        picked = sorted(evidence.picks(members, count, self.by_size))
+        picked = sorted(evidence.known.picks(key, members, count, self.by_size))
         names = " ".join(u.decode("utf-8", "backslashreplace") for u in picked[:_NAMED])
         more = " ..." if len(picked) > _NAMED else ""
         return f"picked {names or 'nobody'}{more} of {len(members)}"

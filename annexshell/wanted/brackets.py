@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from enum import Enum
+from functools import lru_cache
 from typing import NamedTuple
 
 from annexshell.wanted.ranges import Ranges, complement, fold, merged
@@ -52,21 +53,26 @@ Item = One | Star | Assertion
 _NEWLINE = ord("\n")
 _ANY = One((), negated=True)
 
-_TOKEN = re.compile(r"\[([!^]?)([^\]]*)(\]?)|(\*+)|(.)", re.DOTALL)
+_TOKEN = re.compile(r"\[([!^]?)([^\]]*)(\]?)|(.)", re.DOTALL)
 
 
 def translate(glob: str, *, path: bool) -> str:
     """The regular expression, without the ``^`` and ``$`` around it."""
-    return "".join(_translated(found, path) for found in _TOKEN.finditer(glob))
+    return "".join(
+        _bracketed(*bracket) if not other else _translated(other, path)
+        for *bracket, other in _TOKEN.findall(glob)
+    )
 
 
-def _translated(found: re.Match[str], path: bool) -> str:
-    negated, content, closed, stars, other = found.groups()
-    if other is None:
-        if stars:
-            return ".*" * len(stars)
-        inner = content.replace("\\", "\\\\")
-        return f"[{'^' if negated else ''}{inner}{closed}"
+def _bracketed(negated: str, content: str, closed: str) -> str:
+    inner = content.replace("\\", "\\\\")
+    return f"[{'^' if negated else ''}{inner}{closed}"
+
+
+@lru_cache(maxsize=1024)
+def _translated(other: str, path: bool) -> str:
+    if other == "*":
+        return ".*"
     if other == "?":
         return "."
     if path and other in "/\\":
@@ -89,7 +95,7 @@ _CLASSES = {
     "word": "09AZ__az",
     "xdigit": "09AFaf",
 }
-_NAMED = re.compile(r"\[:([^\]:]*):\]|\[=([^\]=]+)=\]|\[\.([^\].]+)\.\]")
+_NAMED = re.compile(r"\[:([^\]:]+):\]|\[=([^\]=]+)=\]|\[\.([^\].]+)\.\]")
 _ELEMENT = re.compile(r"(.)(?:-([^\]]))?", re.DOTALL)
 
 
@@ -108,11 +114,13 @@ def parse(regex: str) -> list[Item] | None:
             continue
         star = regex.startswith(".*", at)
         escaped = char == "\\"
-        items.append(Star() if star else _single(regex[at : at + 2]))
-        at += 2 if star or escaped else 1
+        length = 2 if star or escaped else 1
+        items.append(Star() if star else _single(regex[at : at + length]))
+        at += length
     return items
 
 
+@lru_cache(maxsize=1024)
 def _single(text: str) -> Item:
     if text[0] == ".":
         return _ANY

@@ -228,14 +228,16 @@ class Evidence:
             )
         return self._present
 
-    def chosen(self, members: frozenset[UUID], count: int, by_size: bool) -> bool:
+    def chosen(
+        self, key: Key, members: frozenset[UUID], count: int, by_size: bool
+    ) -> bool:
         """Whether the repository is among the ``count`` of ``members`` (spec 04 §7).
 
         Who is chosen for a number is chosen for every larger one. So what an expression
         with a thousand numbers costs is bounded: the least number is looked for.
         """
         if self.configuration.rebalance:
-            return self.uuid in self.picks(members, count, by_size)
+            return self.uuid in self.known.picks(key, members, count, by_size)
         count = min(count, len(members))
         bounds = self._bounds.setdefault((members, by_size), [0, len(members) + 1, 0])
         if count >= bounds[1] or count <= bounds[0]:
@@ -244,14 +246,6 @@ class Evidence:
             bounds[2] += 1
             first = bounds[2] == 1
             tried = count if first else (bounds[0] + bounds[1]) // 2
-            found = self.uuid in self.picks(members, tried, by_size)
+            found = self.uuid in self.known.picks(key, members, tried, by_size)
             bounds[found] = tried
         return count >= bounds[1]
-
-    def picks(
-        self, members: frozenset[UUID], count: int, by_size: bool
-    ) -> frozenset[UUID]:
-        """The members that are chosen; nobody if no key is known."""
-        if self.key is None:
-            return _NOBODY
-        return self.known.picks(self.key, members, count, by_size)

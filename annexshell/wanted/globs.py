@@ -77,7 +77,7 @@ class Glob:
         if len(text) <= self._longest_for_regex and "\n" not in text:
             if self._regex is not None:
                 return self._regex.fullmatch(text) is not None
-        return self._automaton.matches(text)
+        return self.automaton.matches(text)
 
     @cached_property
     def _shortest(self) -> int:
@@ -96,7 +96,7 @@ class Glob:
         return re.compile(_regex_of(pieces), re.DOTALL)
 
     @cached_property
-    def _automaton(self) -> Automaton:
+    def automaton(self) -> Automaton:
         return Automaton(self.items, ignore_case=self._ignore_case)
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 from tests.bench.clusters import cluster_rows
 from tests.bench.measure import Cost, Once, interleaved, measured, medians
+from tests.bench.placing import placing_rows
 from tests.bench.scene import MIB, OURS, THEIRS, Row, Scene
+from tests.bench.sizes import size_rows
 from tests.support.client import CLIENTS, Client, find_client
 from tests.support.session import Session, sha256_key
 from tests.support.world import World, remove_tree
@@ -100,7 +102,9 @@ def main() -> int:
             f" {'theirs':>9} {'ratio':>6}  {'MiB':>7} {'theirs':>7}"
         )
         clusters = cluster_rows(world, client, options.size, _FEW, _MANY)
-        for names, once in chain(bench.rows(), clusters):
+        sizes = size_rows(world, client, bench.programs[OURS])
+        placing = placing_rows(world, client)
+        for names, once in chain(bench.rows(), sizes, clusters, placing):
             if not any(fnmatch(name, options.only) for name in names):
                 continue
             long = len(names) > 1 or names[0].startswith(f"cluster of {_MANY}")

@@ -1,171 +1,209 @@
-"""Laws of preferred content expressions (spec 04 §2, §3.2)."""
+"""Laws of what expressions of preferred content are made of."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 
-import attrs
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from annexshell.logs.mapped import Trust
+from annexshell.logs.metadata import current_metadata
 from annexshell.model.ids import UUID
-from annexshell.wanted.evaluate import evaluate, explain
-from annexshell.wanted.facts import Configuration, Question
-from annexshell.wanted.parse import parse
-from annexshell.wanted.preferences import Preferences
-from tests.support.facts import KEY, ME, GivenFacts, wants
+from annexshell.model.key import Key
+from annexshell.wanted.balanced import Space, fully_balanced, fully_size_balanced
+from annexshell.wanted.brackets import Assertion, Item, Star
+from annexshell.wanted.globs import Glob, compile_glob
+from annexshell.wanted.quantities import parse_number, parse_size, precise_size
+from tests.support.strategies import keys
 
-WORDS = st.lists(
-    st.sampled_from(["anything", "nothing", "and", "or", "not", "(", "(", ")", ")"]),
-    max_size=24,
+PARTS = st.sampled_from(
+    [*"ab/\\-^'`<>é:", *"****??", "[a-b]", "[!a]", "[^/]", "[/]", "[<]", "[\\", "[]"]
+    + ["[[:space:]]", "[[:alpha:]]", "[[:digit:]", "]", "//", "[\n]", "Ä", "ß"]
 )
-UUIDS = [ME, *(UUID(b"%08d-0000-4000-8000-000000000002" % n) for n in range(3))]
-TERMS = [
-    *("anything", "nothing", "present", "include=*.x", "exclude=a", "copies=2"),
-    *("copies=G:1", "copies=trusted+:1", "lackingcopies=1", "approxlackingcopies=G:1"),
-    *("inallgroup=G", "onlyingroup=G", "balanced=G:2", "fullysizebalanced=G"),
-    *("metadata=a=b", "url=*", "largerthan=5", "unused", "standard", "groupwanted"),
-    *("and", "or", "not", "(", ")", "bogus", "copies=x", "url=["),
-]
-TEXTS = st.lists(st.sampled_from(TERMS), max_size=12).map(" ".join)
-SOUND = st.lists(st.sampled_from(TERMS[:-3]), max_size=12).map(" ".join)
-HOLDERS = st.frozensets(st.sampled_from(UUIDS))
+GLOBS = st.lists(PARTS, max_size=7).map("".join)
+NAMES = st.text("aabB//\\]-<> \n_éäÄß'5", max_size=7)
 
 
-class _Reference:
-    """The grammar as the spec tells it, recursive; True and False for terms."""
-
-    def __init__(self, words: list[str]) -> None:
-        self.words = words
-
-    def next(self) -> str | None:
-        return self.words.pop(0) if self.words else None
-
-    def fold(self, value: bool, depth: int) -> bool:
-        while (word := self.next()) is not None:
-            if word == ")":
-                if depth:
-                    return value
-            elif word == "(" and depth:
-                value = self.fold(value, depth + 1)
-            elif word == "(":
-                group = self.fold(True, depth + 1)
-                value = value and group
-            else:
-                value = self.keyword(word, value, depth)
-        return value
-
-    def keyword(self, word: str, value: bool, depth: int) -> bool:
-        if word in ("and", "or", "not"):
-            unit = self.unit(depth)
-            if word == "or":
-                return value or unit
-            return value and (unit if word == "and" else not unit)
-        return value and word == "anything"
-
-    def unit(self, depth: int) -> bool:
-        if self.words and self.words[0] == ")":
-            if depth:
-                return True
-            while self.words and self.words[0] == ")":
-                self.next()
-        word = self.next()
-        if word is None:
-            return True
-        if word == "(":
-            return self.fold(True, depth + 1)
-        return self.keyword(word, True, depth)
+# -- globs -----------------------------------------------------------------------------------
 
 
-@given(WORDS)
-@example("( nothing ( nothing or anything ) )".split())
-@example("nothing or ) nothing".split())
-def test_the_fold_is_the_one_of_the_spec(words: list[str]) -> None:
-    text = " ".join(words)
-    expected = _Reference([*words]).fold(True, 0)
-    assert (parse(text).says_nothing or wants(text)) is expected
+def _ways(item: Item, text: str, at: int, ignore_case: bool) -> Iterator[int]:
+    """All places where one part of a glob can end that begins here."""
+    if isinstance(item, Assertion):
+        words = [c.isascii() and (c.isalnum() or c == "_") for c in f"-{text}-"]
+        before, after = words[at], words[at + 1]
+        holds = {
+            Assertion.START: at == 0,
+            Assertion.END: at == len(text),
+            Assertion.WORD_START: after and not before,
+            Assertion.WORD_END: before and not after,
+        }
+        yield from [at] if holds[item] else []
+        return
+    if isinstance(item, Star):
+        yield at
+        while at < len(text) and text[at] != "\n":
+            yield (at := at + 1)
+        return
+    ranges = item.characters(ignore_case=ignore_case)
+    while at < len(text) and any(a <= ord(text[at]) <= b for a, b in ranges):
+        yield (at := at + 1)
+        if not item.repeat:
+            return
 
 
-def _trees(told: object) -> Iterator[dict[str, object]]:
-    waiting = [told]
-    while waiting:
-        node = waiting.pop()
-        assert isinstance(node, dict)
-        yield node
-        waiting += node.get("children", ())
+def _naive(glob: Glob, text: str, ignore_case: bool) -> bool:
+    """By trying every way."""
+    places = {0, *(at + 1 for at, char in enumerate(text) if char == "\n")}
+    for item in glob.items:
+        places = {end for at in places for end in _ways(item, text, at, ignore_case)}
+    return any(at == len(text) or text[at] == "\n" for at in places)
 
 
-@given(TEXTS, TEXTS, SOUND, HOLDERS, HOLDERS, st.sampled_from(["a", "b.x", None]))
-def test_an_explanation_comes_to_the_same_answer(
-    preferred: str,
-    required: str,
-    group: str,
-    holders: frozenset[UUID],
-    absent: frozenset[UUID],
-    file: str | None,
+@given(GLOBS, NAMES, st.booleans(), st.booleans())
+@example("a/*/b", "a//b", True, False)
+@example("/?/?/?/?", "//////", True, False)
+@example("*`*<*>*'", "a b", True, False)
+@example("[[:digit:]/x]", "5[/5x]", True, False)
+def test_a_glob_matches_what_trying_every_way_finds(
+    text: str, name: str, path: bool, ignore_case: bool
 ) -> None:
-    configuration = Configuration(
-        preferred={ME: preferred},
-        required={ME: required},
-        group_preferred={"G": group},
-        groups={
-            **dict.fromkeys(UUIDS[1:], frozenset("G")),
-            ME: frozenset(["G", "manual"]),
-        },
-        trust={UUIDS[1]: Trust.TRUSTED, UUIDS[2]: Trust.DEAD},
-        maxsize=dict.fromkeys(UUIDS[:2], 150),
-    )
-    facts = GivenFacts(file=file, held_by=holders, repo_sizes=dict.fromkeys(UUIDS, 60))
-    question = Question(ME, facts, configuration, absent=absent)
-    compiled = Preferences(configuration).preferred(ME)
-    answer = evaluate(compiled, question)
-    told = explain(compiled, question)
-    assert told.wanted is answer.wanted
-    if told.root is not None and not told.unstable:
-        assert told.root.value is answer.wanted
-    nodes = list(told.walk())
-    assert sum(n.decided for _, n in nodes) >= bool(told.decided)
-    if told.root is not None:
-        decided = [
-            n["term"] for n in _trees(told.as_json()["expression"]) if "decided" in n
-        ]
-        assert sorted(map(str, decided)) == sorted(told.decided)
+    glob = compile_glob(text, path=path, ignore_case=ignore_case)
+    if glob is not None:
+        expected = _naive(glob, name, ignore_case)
+        assert glob.matches(name) is expected
+        assert glob.automaton.matches(name) is expected
 
 
-@given(st.text(max_size=40), TEXTS, st.text(max_size=40))
-@example("\udcff", "copies=", "\x00")
-def test_any_text_can_be_parsed(before: str, middle: str, after: str) -> None:
-    text = before + middle + after
-    parsed = parse(text)
-    for problem in parsed.problems:
-        assert 0 <= problem.offset < problem.offset + problem.length <= len(text)
-        shown, mark = problem.caret(text).split("\n")
-        assert len(mark) <= len(shown)
-        assert shown.replace("\u3000", " ").isprintable()
-    wants(text)
+@given(NAMES.filter(lambda name: not set(name) & set("[]'`<>*?\\/\n")))
+def test_a_plain_glob_matches_itself_alone(name: str) -> None:
+    glob = compile_glob(name, path=True, ignore_case=False)
+    assert glob is not None
+    assert glob.matches(name)
+    assert not glob.matches(name + "x")
 
 
-@given(SOUND, HOLDERS)
-def test_nothing_is_asked_twice(text: str, holders: frozenset[UUID]) -> None:
-    facts = GivenFacts(key=attrs.evolve(KEY, size=3), held_by=holders)
-    configuration = Configuration(
-        preferred={ME: text},
-        groups=dict.fromkeys(UUIDS, frozenset("G")),
-        maxsize=dict.fromkeys(UUIDS, 9),
-    )
-    question = Question(ME, facts, configuration)
-    evaluate(Preferences(configuration).preferred(ME), question)
-    once = [name for name in facts.asked if name not in ("metadata", "urls", "unused")]
-    assert len(once) == len(set(once))
-    for name, words in NEEDS.items():
-        assert name not in facts.asked or any(word in text for word in words)
+@given(GLOBS, NAMES)
+def test_case_that_is_ignored_can_only_add(text: str, name: str) -> None:
+    text = text.replace("!", "").replace("^", "")
+    exact = compile_glob(text, path=True, ignore_case=False)
+    loose = compile_glob(text, path=True, ignore_case=True)
+    assert (exact is None) is (loose is None)
+    if exact is not None and loose is not None:
+        assert loose.matches(name) or not exact.matches(name)
 
 
-NEEDS = {
-    "metadata": ["metadata="],
-    "urls": ["url="],
-    "numcopies": ["lackingcopies="],
-    "sizes": ["balanced="],
-    "holders": ["copies=", "group=", "present", "balanced=", "standard", "groupwanted"],
-}
+# -- sizes -----------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 10**15))
+def test_a_size_survives_being_printed(size: int) -> None:
+    # A quotient of doubles may lose the last bit of large ones, as git-annex's does.
+    back = parse_size(precise_size(size))
+    assert back is not None
+    assert abs(back - size) <= size >> 50
+
+
+@given(st.text(max_size=20))
+def test_no_text_is_too_strange_for_a_size(text: str) -> None:
+    size = parse_size(text)
+    if size is not None:
+        precise_size(size)
+
+
+@given(st.integers(-(2**63), 2**63 - 1), st.sampled_from(["", "x", " ", "k", ":"]))
+def test_a_number_is_read_whatever_follows(number: int, rest: str) -> None:
+    assert parse_number(f"{number}{rest}") == number
+
+
+# -- picks -----------------------------------------------------------------------------------
+
+MEMBERS = st.frozensets(
+    st.integers(0, 99).map(lambda n: UUID(b"%d" % n)), min_size=1, max_size=8
+)
+NUMBERS = st.dictionaries(
+    st.integers(0, 99).map(lambda n: UUID(b"%d" % n)), st.integers(0, 9), max_size=99
+)
+
+
+@given(MEMBERS, st.integers(1, 9), keys())
+def test_picks_follow_each_other_in_a_circle(
+    members: frozenset[UUID], count: int, key: Key
+) -> None:
+    space = Space({}, {}, key, frozenset())
+    (first,) = fully_balanced(members, 1, space)
+    ordered = sorted(members)
+    at = ordered.index(first)
+    circle = [*ordered[at:], *ordered[:at]]
+    assert fully_balanced(members, count, space) == frozenset(circle[:count])
+
+
+@given(MEMBERS, st.integers(-1, 9), keys(), NUMBERS, NUMBERS, MEMBERS)
+def test_only_members_with_room_are_picked_and_as_many_as_asked(
+    members: frozenset[UUID],
+    count: int,
+    key: Key,
+    sizes: dict[UUID, int],
+    maxsize: dict[UUID, int],
+    holders: frozenset[UUID],
+) -> None:
+    space = Space(sizes, maxsize, key, holders)
+    having = {uuid for uuid in members if space.has_room(uuid)}
+    picked = fully_balanced(members, count, space)
+    assert picked <= having
+    assert len(picked) == min(max(count, 0), len(having))
+    emptiest = fully_size_balanced(members, count, space)
+    assert emptiest <= having & {uuid for uuid, most in maxsize.items() if most}
+    again = Space(sizes, maxsize, key, holders)
+    backwards = frozenset(sorted(members, reverse=True))
+    assert fully_balanced(backwards, count, again) == picked
+    assert fully_size_balanced(backwards, count, again) == emptiest
+
+
+@given(MEMBERS, st.integers(1, 8), keys(), NUMBERS, NUMBERS)
+def test_whoever_is_asked_first_by_size_is_asked_for_more_copies_too(
+    members: frozenset[UUID],
+    count: int,
+    key: Key,
+    sizes: dict[UUID, int],
+    maxsize: dict[UUID, int],
+) -> None:
+    space = Space(sizes, maxsize, key, frozenset())
+    fewer = fully_size_balanced(members, count, space)
+    assert fewer <= fully_size_balanced(members, count + 1, space)
+
+
+# -- metadata --------------------------------------------------------------------------------
+
+VALUES = st.text(max_size=5).map(lambda text: text.encode())
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["f", "F", "g"]), VALUES, st.booleans()), max_size=9
+)
+
+
+def _line(second: int, field: str, value: bytes, is_set: bool) -> bytes:
+    sign = b"+" if is_set else b"-"
+    text = b"!" + base64.b64encode(value) if set(value) & set(b" \r\n!") else value
+    return b"%ds %b %b%b\n" % (second, field.encode(), sign, text)
+
+
+@given(EVENTS)
+def test_metadata_knows_the_last_thing_that_was_said(
+    events: list[tuple[str, bytes, bool]],
+) -> None:
+    model: dict[tuple[str, bytes], bool] = {}
+    lines = []
+    for second, (field, value, is_set) in enumerate(events):
+        model[field.lower(), value] = is_set
+        lines.append(_line(second, field, value, is_set))
+    expected = {(f, v.decode()) for (f, v), is_set in model.items() if is_set}
+    for order in (lines, lines[::-1], sorted(lines)):
+        found = current_metadata(b"".join(order))
+        assert {(f, v) for f, vs in found.items() for v in vs} == expected
+
+
+@given(st.binary(max_size=60))
+def test_no_text_is_too_strange_for_metadata(text: bytes) -> None:
+    found = current_metadata(b"1s " + text)
+    assert all(found.values())

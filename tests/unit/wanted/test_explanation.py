@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 
+import attrs
+import pytest
+
 from annexshell.model.ids import UUID
+from annexshell.model.key import Key
 from annexshell.wanted.evaluate import explain
 from annexshell.wanted.explanation import DEEPEST, Explanation
 from annexshell.wanted.facts import Configuration, Question
@@ -12,6 +16,7 @@ from annexshell.wanted.preferences import Preferences
 from tests.support.facts import ME, GivenFacts
 
 OTHER = UUID(b"5b22dd3f-0000-4000-8000-000000000002")
+_ENOUGH = "there are enough copies"
 
 
 def _told(configuration: Configuration, facts: GivenFacts | None = None) -> Explanation:
@@ -105,6 +110,50 @@ def test_reasons() -> None:
         "F fullybalanced=H [not in the group]",
         f"F fullybalanced=G [picked {OTHER.decode()} of 2] <",
     ]
+
+
+def _why(text: str, configuration: Configuration, facts: GivenFacts) -> str:
+    """The reason of the one term."""
+    told = _told(attrs.evolve(configuration, preferred={ME: text}), facts)
+    assert told.root is not None
+    return told.root.why
+
+
+@pytest.mark.parametrize(
+    ("text", "facts", "why"),
+    [
+        ("balanced=G:0", GivenFacts(held_by=[ME]), "it is present"),
+        ("balanced=G", GivenFacts(held_by=[OTHER]), "there are enough copies"),
+        ("balanced=G", GivenFacts(key=None), "no key known"),
+        ("balanced=G:2", GivenFacts(), f"picked {ME.decode()} {OTHER.decode()} of 2"),
+        ("fullybalanced=G:0", GivenFacts(), "none are to be picked"),
+        ("fullysizebalanced=G", GivenFacts(), "picked nobody of 2"),
+        ("balanced=G:lackingcopies", GivenFacts(held_by=[OTHER]), _ENOUGH),
+        ("largerthan=1", GivenFacts(key=None), "no key known"),
+        ("smallerthan=1", GivenFacts(key=Key.parse(b"URL--x")), "the key has no size"),
+        ("include=x", GivenFacts(file=None), "no file known"),
+        ("inpreferreddir", GivenFacts(file=None), "no file known"),
+        ("inpreferreddir", GivenFacts(), "the directory is public"),
+    ],
+)
+def test_reasons_of_single_terms(text: str, facts: GivenFacts, why: str) -> None:
+    groups = dict.fromkeys([ME, OTHER], frozenset("G"))
+    assert _why(text, Configuration(groups=groups), facts) == why
+
+
+def test_when_rebalancing_what_is_there_does_not_count() -> None:
+    groups = dict.fromkeys([ME, OTHER], frozenset("G"))
+    configuration = Configuration(groups=groups, rebalance=True)
+    why = _why("balanced=G:2", configuration, GivenFacts(held_by=[OTHER]))
+    assert why == f"picked {ME.decode()} {OTHER.decode()} of 2"
+
+
+def test_of_many_picks_some_are_named() -> None:
+    members = [UUID(b"%036d" % number) for number in range(20)]
+    groups = dict.fromkeys([ME, *members], frozenset("G"))
+    why = _why("fullybalanced=G:15", Configuration(groups=groups), GivenFacts())
+    assert why.startswith("picked ") and why.endswith(" ... of 21")
+    assert len(why.split()) == 1 + 8 + 3
 
 
 def test_without_an_expression() -> None:

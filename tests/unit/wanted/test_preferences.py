@@ -150,6 +150,11 @@ def test_instability(text: str, unstable: tuple[str, ...]) -> None:
     assert bool(found.explain_instability()) is bool(unstable)
 
 
+def test_preferred_content_is_spoilt_by_unstable_required_content() -> None:
+    found = _compiled("not present", "not balanced=Q")
+    assert found.unstable == ("balanced=Q", "present")
+
+
 def test_instability_through_both_expansions() -> None:
     group = {"A": "standard"}
     found = _compiled(
@@ -160,6 +165,13 @@ def test_instability_through_both_expansions() -> None:
         "not groupwanted", group_preferred=group, groups=_in("A", "backup")
     )
     assert found.unstable == ()
+
+
+def test_groupwanted_in_a_group_is_present() -> None:
+    group = {"A": "groupwanted"}
+    found = _compiled("not groupwanted", groups=_in("A"), group_preferred=group)
+    (sentence,) = found.explain_instability()
+    assert sentence.startswith("groupwanted, which stands for present, at character 5")
 
 
 def test_why_it_is_unstable() -> None:
