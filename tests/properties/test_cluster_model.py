@@ -375,8 +375,36 @@ class ClusterMachine(RuleBasedStateMachine):
             if left is not None:
                 spaces[uuid] = left
 
-    @rule(key=KEYS, session=st.integers(0, SESSIONS - 1))
-    def is_stored_again(self, key: int, session: int) -> None:
+    @rule(
+        key=KEYS,
+        which=st.frozensets(WHICH, max_size=2),
+        lost=st.none() | WHICH,
+        down=st.none() | WHICH,
+        session=st.integers(0, SESSIONS - 1),
+    )
+    def is_stored_anew(
+        self,
+        key: int,
+        which: frozenset[int],
+        lost: int | None,
+        down: int | None,
+        session: int,
+    ) -> None:
+        """Nobody has it, save that the log is wrong of one and another is down; then it
+        is offered again, and again when both are as they should be."""
+        self.all_heal()
+        self.is_wanted_by(key, which)
+        for member in self.members:
+            member.inner.contents.pop(_KEYS[key], None)
+            self.log.places.discard((_KEYS[key], member.uuid))
+        if down is not None:
+            self.breaks(down, Faults(unreachable=True))
+        self.run(Op("put", key), first=session)
+        self.all_heal()
+        if lost is not None:
+            uuid = self.members[lost % len(self.members)].uuid
+            self.log.places.add((_KEYS[key], uuid))
+            self.excused.add((uuid, _KEYS[key]))
         for _ in range(2):
             self.run(Op("put", key), first=session)
 

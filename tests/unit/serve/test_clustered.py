@@ -134,6 +134,18 @@ async def test_nodes_by_path_are_opened_settled_and_closed(tmp_path: Path) -> No
     assert Content(place).present(KEY)
 
 
+def test_a_node_by_path_tells_what_its_disk_can_take(tmp_path: Path) -> None:
+    make_repository(tmp_path / "n1", annex_uuid=U1.decode(), annex_diskreserve="0")
+    big = "1000000 TB"
+    make_repository(tmp_path / "n2", annex_uuid=U2.decode(), annex_diskreserve=big)
+    places = {"n1": U1, "n2": U2, "n3": A}
+    nodes = [path_node(name, f"../{name}", uuid) for name, uuid in places.items()]
+    cluster = cluster_at(tmp_path, *nodes)
+    cluster.serve()
+    rooms = {name: cluster.node(name).room() for name in places}
+    assert rooms["n1"] and rooms["n2"] == 0 and rooms["n3"] is None
+
+
 @trio_test
 async def test_the_gateway_itself_is_a_node_like_any_other(tmp_path: Path) -> None:
     cluster = cluster_at(tmp_path, path_node("self", tmp_path / "gw", A))
