@@ -135,9 +135,9 @@ def _smaller(text: str) -> Made | BadTerm:
 
 
 def _copies(text: str) -> Made | BadTerm:
-    if ":" not in text and text.count("=") > 1:
-        return BadTerm("bad value for copies")
     among, separator, digits = _partitioned(text)
+    if not separator and "=" in text:
+        return BadTerm("bad value for copies")
     number = parse_number(digits)
     if number is None:
         return BadTerm("bad number for copies")
@@ -158,14 +158,14 @@ def _copies(text: str) -> Made | BadTerm:
 def _partitioned(text: str) -> tuple[str, str, str]:
     """What is counted, the mark that ends it (both empty for all), and the number.
 
-    The mark is ``:`` after one group, and ``=`` after several, with signs. The number is
-    empty where there are more marks than one.
+    The mark is ``:`` after one group, and ``=`` after several, with signs. Where it stands
+    more than once it is none: what begins with a number is that number.
     """
-    separator = ":" if ":" in text else "=" if "=" in text else ""
-    if not separator:
-        return "", "", text
-    among, *numbers = text.split(separator)
-    return among, separator, numbers[0] if len(numbers) == 1 else ""
+    for separator in ":=":
+        among, *numbers = text.split(separator)
+        if len(numbers) == 1:
+            return among, separator, numbers[0]
+    return "", "", text
 
 
 def _counted(number: int) -> str:

@@ -272,6 +272,11 @@ def test_copies_are_counted_in_groups_together(chosen: str, counted: str) -> Non
         ("copies=A:2=1", ""),
         ("copies=A=1x", ""),
         ("copies=A=:1", ""),
+        ("copies=1:2:3", ""),
+        ("copies=1=2:3:4", ""),
+        ("copies=1=2=3", "bad value for copies"),
+        ("lackingcopies=1:A:2", ""),
+        ("lackingcopies=1=2=3", ""),
     ],
 )
 def test_what_is_no_number_of_copies(term: str, message: str) -> None:
