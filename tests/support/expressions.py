@@ -126,7 +126,19 @@ SIZES = (
 )
 BAD_SIZES = ("", "x", ".5", "10foo", "1kbps", "1bit", "\uff11", "+5", "--5", "1e400x")
 NUMBERS = ("0", "1", "2", "3", "1", "2", "-1", "4", "10", "1x", "0x2", "02", "1_000")
-BAD_NUMBERS = ("", "x", "1.5", "+1", ":", "--1", "\u0661")
+BAD_NUMBERS = (
+    "",
+    "x",
+    "1.5",
+    "+1",
+    ":",
+    "--1",
+    "\u0661",
+    "1:2",
+    "1:2:3",
+    "1=2",
+    "1=2=3",
+)
 LEVELS = ("trusted", "untrusted", "semitrusted", "dead")
 BACKENDS = ("SHA256E", "SHA256", "SHA1", "WORM", "URL", "VURL", "sha256e", "MD5E", "")
 COMPARED = ("<", "<=", ">", ">=")
