@@ -49,7 +49,7 @@ test: $(STAMP) clients
 	$(PYTEST) tests
 
 interop: $(STAMP) clients
-	$(PYTEST) tests/interop
+	ANNEXSHELL_WANTED_CASES=5000 $(PYTEST) tests/interop
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench

@@ -21,6 +21,11 @@ _BASE64 = re.compile(
 )
 """As git-annex reads it: what follows the padding is ignored."""
 
+_Changes = dict[tuple[str, str], bool]
+"""Fields and values of a line, and whether they are set."""
+_Names = list[tuple[str, list[bytes]]]
+_Line = tuple[Clock, _Names, _Changes]
+
 
 def metadata_path(key: Key, *, one_level: bool = False) -> bytes:
     """The branch path of the key's log. ``one_level`` is annex.tune.branchhash1."""
@@ -29,21 +34,32 @@ def metadata_path(key: Key, *, one_level: bool = False) -> bytes:
 
 def current_metadata(content: bytes) -> dict[str, frozenset[str]]:
     """The values that each field has; names of fields are case-folded."""
-    newest: dict[tuple[str, str], tuple[Clock, bool]] = {}
-    for line in lines_of(content):
-        stamp, _, rest = line.partition(b" ")
-        clock = parse_clock(stamp)
-        if clock is None:
-            continue
-        for field, value, is_set in _changes(rest):
-            last = newest.get((field, value))
-            if last is None or clock >= last[0]:
-                newest[field, value] = (clock, is_set)
+    newest: dict[tuple[str, str], bool] = {}
+    # What is said later counts. The sort keeps the order of lines that are equal in it.
+    for _, _, changes in sorted(_lines(content), key=lambda line: line[:2]):
+        newest |= changes
     found: dict[str, set[str]] = {}
-    for (field, value), (_, is_set) in newest.items():
+    for (field, value), is_set in newest.items():
         if is_set:
             found.setdefault(field, set()).add(value)
     return {field: frozenset(values) for field, values in found.items()}
+
+
+def _lines(content: bytes) -> Iterator[_Line]:
+    for line in lines_of(content):
+        stamp, _, rest = line.partition(b" ")
+        clock = parse_clock(stamp)
+        if clock is not None:
+            changes = {(field, value): told for field, value, told in _changes(rest)}
+            yield clock, _names(changes), changes
+
+
+def _names(changes: _Changes) -> _Names:
+    """By which git-annex puts lines of one time into order, whatever they say of them."""
+    found: dict[str, list[bytes]] = {}
+    for field, value in sorted((field, _bytes(value)) for field, value in changes):
+        found.setdefault(field, []).append(value)
+    return list(found.items())
 
 
 def _changes(text: bytes) -> Iterator[tuple[str, str, bool]]:
@@ -76,3 +92,7 @@ def _value(word: bytes) -> str | None:
 
 def _text(value: bytes) -> str:
     return value.decode("utf-8", "surrogateescape")
+
+
+def _bytes(value: str) -> bytes:
+    return value.encode("utf-8", "surrogateescape")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from annexshell.logs.clusters import with_clusters
 from annexshell.logs.mapped import Trust
 from annexshell.model.ids import UUID, is_cluster_uuid
 from annexshell.model.key import Key
@@ -55,6 +57,28 @@ def selector(text: str) -> Selector:
     """A trust level, one with ``+`` for that and higher, or else a group (§3.6)."""
     levels = _LEVELS.get(text)
     return Selector(group=text) if levels is None else Selector(levels=levels)
+
+
+class Groups(NamedTuple):
+    """Those in any of the groups ``added``, or all if it has none, without ``removed``."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+def groups(text: str) -> Groups:
+    """``A+B-C``, as in ``copies=A+B-C=2``; of several signs the last one counts."""
+    named: dict[str, list[str]] = {"+": [], "-": []}
+    sign = "+"
+    for word in _SIGNED.findall(text):
+        if word in named:
+            sign = word
+        else:
+            named[sign].append(word)
+    return Groups(tuple(named["+"]), tuple(named["-"]))
+
+
+_SIGNED = re.compile(r"[+-]|[^+-]+")
 
 
 class Known:
@@ -109,6 +133,8 @@ class Known:
         """Without limits neither sizes nor holders matter, and are not asked for."""
         if limited not in self._spaces:
             holders = self.holders() if limited else _NOBODY
+            if holders:  # with their clusters, and the dead ones too
+                holders = with_clusters(holders, self.configuration.clusters)
             maxsize = self.configuration.maxsize
             self._spaces[limited] = Space(self.facts.sizes, maxsize, key, holders)
         return self._spaces[limited]
@@ -213,6 +239,12 @@ class Evidence:
     def outside(self, group: str) -> int:
         """How many copies are not in the group, without the untrusted (spec 04 §7.1)."""
         return len(self.reliable() - self.members(group))
+
+    def within(self, copies: frozenset[UUID], chosen: Groups) -> frozenset[UUID]:
+        """Those of the copies that are in the groups."""
+        if chosen.added:
+            copies &= frozenset[UUID]().union(*map(self.members, chosen.added))
+        return copies.difference(*map(self.members, chosen.removed))
 
     def members(self, group: str) -> frozenset[UUID]:
         """Those that are in the group; none of an unknown one."""

@@ -56,9 +56,12 @@ class Configuration:
         return self.trust.get(uuid, Trust.SEMITRUSTED)
 
     def locations(self, holders: frozenset[UUID]) -> frozenset[UUID]:
-        """Of those that the log lists the living, with their clusters (spec 04 §3.3)."""
-        living = frozenset(u for u in holders if self.trusted(u) is not Trust.DEAD)
-        return with_clusters(living, self.clusters) if living else living
+        """Of those that the log lists the living, with their clusters (spec 04 §3.3).
+
+        A cluster can be dead too.
+        """
+        found = with_clusters(holders, self.clusters) if holders else holders
+        return frozenset(u for u in found if self.trusted(u) is not Trust.DEAD)
 
 
 class Facts(Protocol):

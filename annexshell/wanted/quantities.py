@@ -17,6 +17,7 @@ _NUMBER = re.compile(
     r"|(?P<whole>[0-9]+)(?P<rest>(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"
     r"|(?P<special>NaN|Infinity)"
 )
+_BLANK = re.compile(_SPACE)
 _CLOSING = re.compile(rf"{_SPACE}\)")
 _WORD = re.compile(rf"{_SPACE}([^\W\d_]*)")
 _MAX_DIGITS = 4000
@@ -105,7 +106,7 @@ def _double(read: _Read) -> float:
 def parse_double(text: str) -> float | None:
     """The number that the whole of ``text`` is, None if it is something else (§3.7)."""
     read = _read(text)
-    if read is None or text[read.end :].strip():
+    if read is None or not _BLANK.fullmatch(text, read.end):
         return None
     return _double(read)
 

@@ -13,7 +13,7 @@ import attrs
 from annexshell.model.key import Key
 from annexshell.wanted import balancing
 from annexshell.wanted.compare import BadField, BadGlob, parse_metadata_test
-from annexshell.wanted.evidence import ALL, Evidence, selector
+from annexshell.wanted.evidence import ALL, Evidence, Groups, groups, selector
 from annexshell.wanted.expression import BadTerm, Instability, Term
 from annexshell.wanted.globs import Glob, compile_glob
 from annexshell.wanted.quantities import parse_number, parse_size
@@ -135,16 +135,37 @@ def _smaller(text: str) -> Made | BadTerm:
 
 
 def _copies(text: str) -> Made | BadTerm:
-    parts = text.split(":")
-    number = parse_number(parts[-1])
-    if number is None or len(parts) > 2:
+    among, separator, digits = _partitioned(text)
+    if not separator and "=" in text:
+        return BadTerm("bad value for copies")
+    number = parse_number(digits)
+    if number is None:
         return BadTerm("bad number for copies")
-    among = ALL if len(parts) == 1 else selector(parts[0])
+    chosen = selector(among) if separator == ":" else ALL
+    within = groups(among)
+
+    def counted(evidence: Evidence) -> int:
+        if separator == "=":
+            return len(evidence.within(evidence.copies(), within))
+        return evidence.count(chosen)
 
     def test(evidence: Evidence) -> bool:
-        return evidence.key is not None and evidence.count(among) >= number
+        return evidence.key is not None and counted(evidence) >= number
 
-    return Made(test, lambda evidence: _counted(evidence.count(among)))
+    return Made(test, lambda evidence: _counted(counted(evidence)))
+
+
+def _partitioned(text: str) -> tuple[str, str, str]:
+    """What is counted, the mark that ends it (both empty for all), and the number.
+
+    The mark is ``:`` after one group, and ``=`` after several, with signs. Where it stands
+    more than once it is none: what begins with a number is that number.
+    """
+    for separator in ":=":
+        among, *numbers = text.split(separator)
+        if len(numbers) == 1:
+            return among, separator, numbers[0]
+    return "", "", text
 
 
 def _counted(number: int) -> str:
@@ -152,15 +173,15 @@ def _counted(number: int) -> str:
 
 
 def _lacking(text: str, *, attributes: bool) -> Made | BadTerm:
-    parts = text.split(":")
-    number = parse_number(parts[-1])
-    if number is None or len(parts) > 2:
+    among, separator, digits = _partitioned(text)
+    number = parse_number(digits)
+    if number is None:
         return BadTerm("bad value for number of lacking copies")
-    group = parts[0] if len(parts) == 2 else None
+    # A group's name can have signs in it where it is the only one.
+    within = Groups(added=(among,)) if separator == ":" else groups(among)
 
     def counted(evidence: Evidence) -> int:
-        copies = evidence.reliable()
-        return len(copies if group is None else copies & evidence.members(group))
+        return len(evidence.within(evidence.reliable(), within))
 
     def test(evidence: Evidence) -> bool:
         if evidence.key is None:

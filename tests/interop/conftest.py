@@ -41,7 +41,9 @@ def _estate(item: pytest.Item) -> str:
     """Tests that share what is dear to set up are run by one worker."""
     callspec = getattr(item, "callspec", None)
     params = callspec.params if callspec else {}
-    return f"{item.path.stem} {params.get('pair') or params.get('server')}"
+    # A share is one of many that are as good as different files.
+    part = params.get("pair") or params.get("server") or params.get("share")
+    return f"{item.path.stem} {part}"
 
 
 def accounts(world: World) -> list[Account]:

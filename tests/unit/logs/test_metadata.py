@@ -16,6 +16,10 @@ from annexshell.model.key import Key
         (b"1s f -a +a\n", {"f": {"a"}}),
         (b"1s f +a\n1s f -a\n", {}),
         (b"1s f -a\n1s f +a\n", {"f": {"a"}}),
+        # Of lines of one time the one that comes later by its fields and values counts.
+        (b"1s f +a g +b\n1s f -a\n", {"f": {"a"}, "g": {"b"}}),
+        (b"1s g +b f -a\n1s F +a\n", {"g": {"b"}}),
+        (b"1s f +a +b\n1s f -a\n", {"f": {"a", "b"}}),
         (b"5s f +a\n3s f -a\n", {"f": {"a"}}),
         (b"1s f +a\n2s F -a\n", {}),
         (b"1s F +a f +b\n", {"f": {"a", "b"}}),

@@ -11,6 +11,7 @@ from annexshell.model.key import Key
 from annexshell.wanted.evaluate import Answer, evaluate
 from annexshell.wanted.evidence import Known
 from annexshell.wanted.facts import Configuration, Question
+from annexshell.wanted.parse import parse
 from annexshell.wanted.preferences import Preferences
 from tests.support.facts import KEY, ME, GivenFacts, answer, wants
 
@@ -201,6 +202,99 @@ def test_clusters_are_locations_but_no_copies() -> None:
         assert found.wanted is wanted, text
     present = attrs.evolve(configuration, preferred={CLUSTER: "present"})
     assert answer(present, facts, CLUSTER).wanted
+
+
+@pytest.mark.parametrize("level", [Trust.SEMITRUSTED, Trust.DEAD])
+def test_a_cluster_has_room_for_what_a_node_has(level: Trust) -> None:
+    full = Configuration(
+        preferred={ME: "fullysizebalanced=G", CLUSTER: "fullysizebalanced=G"},
+        groups={ME: frozenset("G"), CLUSTER: frozenset("G")},
+        maxsize={ME: 1000, CLUSTER: 1},
+        clusters={CLUSTER: frozenset([OTHER])},
+        trust={CLUSTER: level},
+    )
+    for held_by, wanting in (([], ME), ([OTHER], CLUSTER)):
+        for uuid in (ME, CLUSTER):
+            facts = GivenFacts(held_by=held_by)
+            assert answer(full, facts, uuid).wanted is (uuid == wanting)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "counted"),
+    [
+        ("A", "012"),
+        ("+A", "012"),
+        ("A+B", "0123"),
+        ("A-B", "01"),
+        ("A--B", "01"),
+        ("A+-B", "01"),
+        ("A-+B", "0123"),
+        ("A-", "012"),
+        ("A+", "012"),
+        ("A-B-C", "1"),
+        ("A-B+C", "014"),
+        ("A+B-C", "12"),
+        ("A+B+C", "01234"),
+        ("-A", "345"),
+        ("--A", "345"),
+        ("-A-B", "45"),
+        ("-+A", "012"),
+        ("", "012345"),
+        ("-", "012345"),
+        ("A,B", ""),
+        ("trusted", ""),
+        ("A-semitrusted", "012"),
+    ],
+)
+def test_copies_are_counted_in_groups_together(chosen: str, counted: str) -> None:
+    """As git-annex 10.20261026 was seen to do with ``=`` before the number."""
+    uuids = [UUID(b"%08d-0000-4000-8000-000000000009" % n) for n in range(6)]
+    groups = ["AC", "A", "AB", "BC", "C", ""]
+    configuration = Configuration(groups=dict(zip(uuids, map(frozenset, groups))))
+    for number, uuid in enumerate(uuids):
+        facts = GivenFacts(held_by=[uuid])
+        for term in (f"copies={chosen}=1", f"not lackingcopies={chosen}=1"):
+            asked = attrs.evolve(configuration, preferred={ME: term})
+            assert answer(asked, facts).wanted is (str(number) in counted), term
+
+
+@pytest.mark.parametrize(
+    ("term", "message"),
+    [
+        ("copies=A=2=3", "bad value for copies"),
+        ("copies===", "bad value for copies"),
+        ("copies=A=x", "bad number for copies"),
+        ("copies=A=1:A", "bad number for copies"),
+        ("copies=:=1", "bad number for copies"),
+        ("copies=A:1:2", "bad number for copies"),
+        ("lackingcopies=A=2=3", "bad value for number of lacking copies"),
+        ("lackingcopies=A=x", "bad value for number of lacking copies"),
+        ("copies=A:2=1", ""),
+        ("copies=A=1x", ""),
+        ("copies=A=:1", ""),
+        ("copies=1:2:3", ""),
+        ("copies=1=2:3:4", ""),
+        ("copies=1=2=3", "bad value for copies"),
+        ("lackingcopies=1:A:2", ""),
+        ("lackingcopies=1=2=3", ""),
+    ],
+)
+def test_what_is_no_number_of_copies(term: str, message: str) -> None:
+    assert [p.message for p in parse(term).problems] == [message][: bool(message)]
+
+
+def test_a_dead_cluster_is_no_location() -> None:
+    configuration = Configuration(
+        preferred={ME: "onlyingroup=G", OTHER: "inallgroup=H"},
+        groups={ME: frozenset("G"), CLUSTER: frozenset("H")},
+        clusters={CLUSTER: frozenset([ME])},
+    )
+    facts = GivenFacts(held_by=[ME])
+    assert not answer(configuration, facts).wanted
+    assert answer(configuration, facts, OTHER).wanted
+    dead = attrs.evolve(configuration, trust={CLUSTER: Trust.DEAD})
+    assert answer(dead, facts).wanted
+    assert not answer(dead, facts, OTHER).wanted
 
 
 def test_absent_repositories_still_have_what_is_present() -> None:
