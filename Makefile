@@ -14,7 +14,9 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
-PYTEST := $(BIN)/pytest -q --numprocesses=auto --dist=loadgroup
+PYTEST := $(BIN)/pytest -q --dist=loadgroup
+# Most tests of the whole suite wait for other programs, and for disks, half of the time.
+WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
 
 OLD_CLIENT := 10.20250605
 DATALAD := 1.7.1
@@ -43,13 +45,13 @@ style: $(STAMP)
 	$(BIN)/mypy
 
 quick: $(STAMP)
-	$(PYTEST) $(CHECKED)
+	$(PYTEST) --numprocesses=auto $(CHECKED)
 
 test: $(STAMP) clients
-	$(PYTEST) tests
+	$(PYTEST) --numprocesses=$(WORKERS) tests
 
 interop: $(STAMP) clients
-	ANNEXSHELL_WANTED_CASES=5000 $(PYTEST) tests/interop
+	ANNEXSHELL_WANTED_CASES=5000 $(PYTEST) --numprocesses=$(WORKERS) tests/interop
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.bench
