@@ -190,6 +190,8 @@ class _Explainer:
         known = self.preferences.configuration
         question = Question(uuid, self.facts, known, default=True)
         explanation = explain(self.preferences.preferred(uuid), question)
+        for _, node in explanation.walk():
+            node.why = self.names.in_text(node.why)
         limit = known.maxsize.get(uuid)
         return Verdict(
             uuid,
