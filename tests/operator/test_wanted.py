@@ -299,6 +299,26 @@ def _tree(estate: Estate, capfdbinary: Capture) -> str:
     return rest
 
 
+def test_where_rebalancing_would_bring_it(estate: Estate, capfdbinary: Capture) -> None:
+    """What is balanced stays where it is, unless that is asked for."""
+    groups: dict[bytes, str] = {N1: "G", N2: "G"}
+    texts = dict.fromkeys(groups, "balanced=G")
+    estate.record({GROUPS: old(groups), PREFERRED: old(texts)})
+    words = ("wanted", "explain", KEY)
+
+    def wanting(*options: str) -> set[str]:
+        nodes = data(estate, capfdbinary, *words, *options)["nodes"]
+        return {n["name"] for n in nodes if n["explanation"]["wanted"]} & {"n1", "n2"}
+
+    (picked,) = wanting()
+    other = N2 if picked == "n1" else N1
+    estate.record(locations({b"a": (other,)}))
+    assert wanting() == {"n1", "n2"} - {picked}
+    assert wanting("--rebalance") == {picked}
+    shown = told(estate, capfdbinary, *words, "--rebalance")
+    assert f"picked {picked} of 2" in shown
+
+
 def test_by_which_expression(estate: Estate, capfdbinary: Capture) -> None:
     estate.record(
         {
