@@ -238,6 +238,28 @@ def test_four_uploads_at_once_fill_two_nodes(repo: Repo, placer: Make) -> None:
     assert chosen[2:] == [[], []]
 
 
+def test_all_nodes_are_judged_by_the_same_sizes(repo: Repo, placer: Make) -> None:
+    """git-annex counts the key for one before it judges the next, which then wants it too."""
+    pushed(
+        repo,
+        cluster=CLUSTER,
+        maxsize=ROOM,
+        uuid=of_uuids({U2: "", U3: ""}),
+        group=of_uuids({U2: "g", U3: "g"}),
+        preferred_content=of_uuids({U2: "sizebalanced=g", U3: "sizebalanced=g"}),
+    )
+    for nodes in (NODES, NODES[::-1]):
+        found: list[bool] = []
+
+        def choose(view: View) -> list[UUID]:
+            wanting = [node for node in nodes if view.wants(node)]
+            found.extend(view.wants(node) for node in NODES)
+            return wanting
+
+        with placer().place(_key(1), b"", choose):
+            assert found == [False, True]
+
+
 def test_sessions_that_decide_at_once_do_so_one_after_the_other(
     repo: Repo, placer: Make
 ) -> None:
