@@ -249,8 +249,33 @@ def play(demo: Demo) -> None:
     demo.show("git annex drop photo.jpg --from origin-store", says="ok")
     demo.expect_at("photo.jpg", "laptop")
 
+    share_out(demo)
     demo.say("Is everything sound?")
     check(demo)
+
+
+def share_out(demo: Demo) -> None:
+    """The disks share what comes, by git-annex's preferred content."""
+    laptop = demo.cwd
+    demo.cwd = demo.place / "gateway"
+    demo.say("Two copies are enough: the disks share out what comes")
+    for disk in DISKS:
+        demo.show(f"{ADMIN} group {disk} shelf")
+        demo.show(f"{ADMIN} wanted {disk} balanced=shelf:2")
+    demo.show(f"{ADMIN} wanted check", says="nothing is wrong")
+
+    demo.say("Which disks will have the photo? Its key decides, so all agree")
+    key = json.loads(demo.quietly("git -C ../laptop annex find --json photo.jpg"))
+    explain = f"{ADMIN} wanted explain {key['key']}"
+    demo.show(f"{explain} --node disk1", says="picked")
+    told = json.loads(demo.quietly(f"{explain} --json"))["nodes"]
+    wanting = {node["name"] for node in told if node["explanation"]["wanted"]}
+    if len(wanting) != 2:
+        raise Wrong(f"{sorted(wanting)} want the photo, not two disks")
+    demo.cwd = laptop
+    demo.show("git annex copy photo.jpg --to origin-store", says="ok")
+    demo.expect_at("photo.jpg", "laptop", "cluster store", *wanting)
+    demo.show("git annex whereis photo.jpg", says=min(wanting))
 
 
 def lose_a_disk(demo: Demo) -> None:

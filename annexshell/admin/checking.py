@@ -88,6 +88,7 @@ class _Checker:
         for uuid in sorted(self.known.maxsize):
             if self._is_asked(uuid, asked):
                 yield from self._limit(uuid)
+        yield from self._silent(asked)
 
     def _is_asked(self, uuid: UUID, asked: Collection[UUID]) -> bool:
         if self.known.trusted(uuid) is Trust.DEAD:
@@ -182,6 +183,25 @@ class _Checker:
         where = f"maxsize {self.names.short(uuid)}"
         yield Finding("maxsize-not-positive", where, message, wrong=balanced, uuid=uuid)
 
+    def _silent(self, asked: Collection[UUID]) -> Iterator[Finding]:
+        """Members of groups that matter, which is not enough to want less than all."""
+        known, balanced = self.known, self._balanced
+        for group, members in sorted(known.members.items()):
+            remedy = _remedy(group, known, balanced)
+            silent = [u for u in sorted(members) if self._is_asked(u, asked)]
+            silent = [u for u in silent if not self._says(u)]
+            if remedy and silent:
+                who = _listed([self.names.short(uuid) for uuid in silent])
+                message = (
+                    f"its members want everything while nothing is set: {who}; {remedy}"
+                )
+                where = f"group {spelled(group)}"
+                yield Finding("no-expression", where, message, wrong=False)
+
+    def _says(self, uuid: UUID) -> bool:
+        texts = (self.known.preferred.get(uuid), self.known.required.get(uuid))
+        return any(text and text.strip() for text in texts)
+
     @property
     def _balanced(self) -> frozenset[str]:
         """The groups that content is balanced in."""
@@ -199,13 +219,26 @@ _NEEDS = {
 }
 
 
+def _remedy(group: str, known: Configuration, balanced: Collection[str]) -> str:
+    """What to set for a member; empty where the group has no meaning of its own."""
+    if known.group_preferred.get(group):
+        return (
+            "annexshell-admin wanted REPO groupwanted has them want what the group does"
+        )
+    if group in STANDARD:
+        return (
+            "annexshell-admin wanted REPO standard has them want what such a group does"
+        )
+    return "content is balanced in it" if group in balanced else ""
+
+
 def _ambiguous(
     where: str, term: str, groups: frozenset[str], uuid: UUID
 ) -> Iterator[Finding]:
     if len(groups) == 1:
         return
     which = _listed([spelled(group) for group in sorted(groups)]) or "none"
-    message = f"{term} counts as present: {_NEEDS[term]}, and not {which}"
+    message = f"{term} counts as present: {_NEEDS[term]}; found: {which}"
     yield Finding(f"{term}-not-clear", where, message, uuid=uuid)
 
 

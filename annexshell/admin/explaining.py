@@ -133,18 +133,27 @@ def _has_decided(node: Node) -> bool:
 
 
 def explain_key(
-    gateway: Gateway, key: str, file: str | None, nodes: Sequence[str] = ()
+    gateway: Gateway,
+    key: str,
+    file: str | None,
+    nodes: Sequence[str] = (),
+    *,
+    rebalance: bool = False,
 ) -> list[Verdict]:
     """What each of ``nodes`` makes of the key.
 
     Without any, those of the clusters that are configured here, or, if there are none,
     everybody with an expression. ``file`` is relative to the top of the repository.
+    ``rebalance`` asks as git-annex's option of that name does (spec 04 §7.4).
     Raises MalformedKey, what `Names` does, and what reading the branch does.
     """
     about = Key.parse(os.fsencode(key))
     names = Names.of(gateway)
     asked = [names.uuid(name) for name in nodes]
     configuration, preferences = Settings(gateway.repository, gateway.branch).current()
+    if rebalance:
+        configuration = attrs.evolve(configuration, rebalance=True)
+        preferences = Preferences(configuration)
     explainer = _Explainer(gateway, names, preferences, about, file)
     found = asked or _nodes(gateway) or _configured(configuration)
     return [explainer.verdict(uuid) for uuid in dict.fromkeys(found)]
@@ -190,6 +199,8 @@ class _Explainer:
         known = self.preferences.configuration
         question = Question(uuid, self.facts, known, default=True)
         explanation = explain(self.preferences.preferred(uuid), question)
+        for _, node in explanation.walk():
+            node.why = self.names.in_text(node.why)
         limit = known.maxsize.get(uuid)
         return Verdict(
             uuid,

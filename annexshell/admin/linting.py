@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import attrs
+
+from annexshell.wanted.parse import TOKEN
 
 _TRUST = ("trusted", "semitrusted", "untrusted", "dead")
 _BALANCED = ("balanced", "fullybalanced", "sizebalanced", "fullysizebalanced")
@@ -15,8 +16,6 @@ _WHOLE = ("inallgroup", "onlyingroup")
 _GLOBS = ("include", "exclude", "url", "metadata")
 _ZERO_WIDTH = "'`<>"
 """In a glob git-annex takes them for places, not for characters."""
-_SPACE = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-_TOKEN = re.compile(rf"[()]|[^(){_SPACE}]+")
 
 
 class Named(NamedTuple):
@@ -130,7 +129,7 @@ _ZERO = (
 def oddities(text: str) -> list[tuple[str, str]]:
     """What may not be meant as it is written: a kind, that stays, and a message."""
     reader = _Reader()
-    for match in _TOKEN.finditer(text):
+    for match in TOKEN.finditer(text):
         reader.read(match[0])
     if len(reader.levels) > 1:
         reader.found["parentheses"] = _PARENTHESES

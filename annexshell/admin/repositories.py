@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import cached_property
 
@@ -19,6 +20,7 @@ from annexshell.errors import printable
 from annexshell.model.ids import UUID
 
 _HERE = (".", "here")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @attrs.frozen(slots=False)
@@ -92,6 +94,10 @@ class Names:
         """A remote's name, else a description, else the uuid; fit to be printed."""
         about = printable(self.known.descriptions.get(uuid, b""))
         return self._own_name(uuid) or about or printable(uuid)
+
+    def in_text(self, text: str) -> str:
+        """``text`` with what repositories are called in place of their uuids."""
+        return _UUID.sub(lambda found: self.short(UUID(found[0].encode())), text)
 
     def _own_name(self, uuid: UUID) -> str:
         if uuid == self.known.gateway:

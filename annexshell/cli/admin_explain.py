@@ -67,10 +67,20 @@ def _tell(found: Sequence[Finding]) -> None:
     multiple=True,
     help="Explain only what this repository wants; can be given several times.",
 )
+@click.option(
+    "--rebalance",
+    is_flag=True,
+    help="Ask as git annex assist --rebalance does: where balanced content should be now.",
+)
 @with_gateway
 @json_option
 def explain(
-    gateway: Gateway, key: str, file: str | None, nodes: tuple[str, ...], as_json: bool
+    gateway: Gateway,
+    key: str,
+    file: str | None,
+    nodes: tuple[str, ...],
+    rebalance: bool,
+    as_json: bool,
 ) -> None:
     """Say which repositories want KEY, and why.
 
@@ -80,7 +90,7 @@ def explain(
     """
     from annexshell.admin.explaining import explain_key
 
-    found = explain_key(gateway, key, file, nodes)
+    found = explain_key(gateway, key, file, nodes, rebalance=rebalance)
     if as_json:
         about = {"key": _text(key), "file": None if file is None else _text(file)}
         say_json({**about, "nodes": [verdict.as_json() for verdict in found]})

@@ -337,6 +337,7 @@ def maxsize(
     git-annex and clusters go by it where an expression balances content.
     """
     from annexshell.admin import preferences
+    from annexshell.wanted.quantities import parse_size, precise_size
 
     if repository is None:
         return _table(gateway, exact, as_json)
@@ -347,8 +348,8 @@ def maxsize(
             lambda: preferences.set_maxsize(gateway, repository, size, dry_run=dry_run),
             dry_run,
             as_json,
+            maxsize=parse_size(size),
         )
-    from annexshell.wanted.quantities import precise_size
 
     uuid, limit = preferences.maxsize(gateway, repository)
     text = "" if limit is None else str(limit) if exact else precise_size(limit)

@@ -42,6 +42,8 @@ class Complaints:
                 " %s",
                 *(name, _short("; ".join(messages)), check),
             )
+            for line in compiled.caret().splitlines():
+                log.warning("    %s", line)
         if compiled.unstable:
             log.warning(
                 "preferred content of %s is never met, since it negates %s: %s",

@@ -74,8 +74,10 @@ class _Choice:
         if count < 1:
             return "none are to be picked"
         picked = sorted(evidence.known.picks(key, members, count, self.by_size))
-        names = " ".join(u.decode("utf-8", "backslashreplace") for u in picked[:_NAMED])
-        more = " ..." if len(picked) > _NAMED else ""
+        names = ", ".join(
+            u.decode("utf-8", "backslashreplace") for u in picked[:_NAMED]
+        )
+        more = ", ..." if len(picked) > _NAMED else ""
         return f"picked {names or 'nobody'}{more} of {len(members)}"
 
 

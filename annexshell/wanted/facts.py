@@ -87,7 +87,7 @@ class Facts(Protocol):
         """Whether the content is in the repository `here`."""
 
     def metadata(self) -> Mapping[str, frozenset[str]]:
-        """The current values of each field; names of fields are in lower case."""
+        """The current values of each field; names of fields are case-folded."""
 
     def urls(self) -> frozenset[str]:
         """The recorded urls, as they stand in the log."""

@@ -13,12 +13,13 @@ from functools import lru_cache
 
 import attrs
 
+from annexshell.model.numbers import SPACE
 from annexshell.wanted.caret import caret
 from annexshell.wanted.expression import BadTerm, Expression, Operator, Step, Term
 from annexshell.wanted.terms import term
 
-_SPACE = "\t\n\v\f\r \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000"
-_TOKEN = re.compile(rf"[()]|[^(){_SPACE}]+")
+TOKEN = re.compile(rf"[()]|[^(){SPACE}]+")
+"""A word of an expression."""
 
 
 @attrs.frozen
@@ -158,7 +159,7 @@ def parse(text: str) -> Parsed:
     and so is a glob that cannot be compiled, which stops git-annex (spec 04 §3.4).
     """
     parser = _Parser()
-    for found in _TOKEN.finditer(text):
+    for found in TOKEN.finditer(text):
         parser.read(found[0], found.start())
     parser.finish()
     if parser.problems:

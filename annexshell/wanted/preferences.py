@@ -24,6 +24,7 @@ class Compiled:
     ``text`` is what is configured, ``expression`` what counts. ``problems`` are those of
     everything that was used, the expressions of groups too. ``unstable`` has the terms
     for which the whole never matches. ``uses_sizes`` is whether sizes can matter.
+    ``faulty`` is the first text with a problem.
     """
 
     text: str
@@ -32,6 +33,12 @@ class Compiled:
     problems: tuple[Problem, ...] = ()
     unstable: tuple[str, ...] = ()
     uses_sizes: bool = False
+    faulty: Parsed | None = None
+
+    def caret(self) -> str:
+        """Where the first problem is: its text, and a line that points at it; or empty."""
+        found = self.faulty
+        return found.problems[0].caret(found.text) if found is not None else ""
 
     def explain_instability(self) -> tuple[str, ...]:
         """Why it never matches: a sentence for each term in ``unstable``."""
@@ -74,13 +81,18 @@ class Preferences:
             self._joined[both] = joined(wanted.expression, required.expression)
         expression = present() if problems else self._joined[both]
         text = f"({wanted.text}) or ({required.text})"
-        return self._compiled(uuid, Parsed(text, expression, problems))
+        parsed = Parsed(text, expression, problems)
+        return self._compiled(uuid, parsed, (wanted, required))
 
-    def _compiled(self, uuid: UUID, parsed: Parsed) -> Compiled | None:
+    def _compiled(
+        self, uuid: UUID, parsed: Parsed, parts: tuple[Parsed, ...] = ()
+    ) -> Compiled | None:
+        """``parts`` are the texts that ``parsed`` was made of, if not of its own."""
         if parsed.says_nothing:
             return None
-        expansions, problems = self._expansions(uuid, parsed.expression)
-        problems = parsed.problems + problems
+        expansions, of_group = self._expansions(uuid, parsed.expression)
+        used = (*(parts or (parsed,)), *of_group)
+        problems = tuple(problem for each in used for problem in each.problems)
         expression = present() if problems else parsed.expression
         return Compiled(
             parsed.text,
@@ -89,23 +101,24 @@ class Preferences:
             problems,
             unstable_terms(expression, expansions),
             _uses_sizes(expression, expansions),
+            next((each for each in used if each.problems), None),
         )
 
     def _expansions(
         self, uuid: UUID, expression: Expression
-    ) -> tuple[Expansions, tuple[Problem, ...]]:
-        """What the expression needs of what its terms stand for, and what is wrong there."""
+    ) -> tuple[Expansions, tuple[Parsed, ...]]:
+        """What the expression needs of what its terms stand for, and the group's text."""
         standard = groupwanted = None
-        problems: tuple[Problem, ...] = ()
+        of_group: tuple[Parsed, ...] = ()
         if expression.expands("groupwanted"):
             parsed = self._of_groups(uuid)
             if parsed is not None:
-                groupwanted, problems = parsed.expression, parsed.problems
+                groupwanted, of_group = parsed.expression, (parsed,)
         if any(
             e is not None and e.expands("standard") for e in (expression, groupwanted)
         ):
             standard = self._standard(uuid)
-        return Expansions(standard, groupwanted), problems
+        return Expansions(standard, groupwanted), of_group
 
     def _of_groups(self, uuid: UUID) -> Parsed | None:
         texts = self.configuration.group_preferred

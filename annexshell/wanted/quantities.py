@@ -1,27 +1,14 @@
-"""Numbers and sizes as git-annex reads and prints them (spec 04 §3.5, §3.6).
-
-Numbers are read leniently: what follows one is ignored, unless it makes another number of
-it. ``1x`` is 1 and ``0x10`` is 16, but 1.5 and 1e3 are no whole numbers.
-"""
+"""Numbers and sizes as git-annex reads and prints them (spec 04 §3.5, §3.6)."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import NamedTuple
 
-_SPACE = r"[\t-\r \u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]*"
-_START = re.compile(rf"{_SPACE}((?:\({_SPACE})*)(-?){_SPACE}")
-_NUMBER = re.compile(
-    r"0[xX](?P<hex>[0-9a-fA-F]+)|0[oO](?P<octal>[0-7]+)"
-    r"|(?P<whole>[0-9]+)(?P<rest>(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?)"
-    r"|(?P<special>NaN|Infinity)"
-)
-_BLANK = re.compile(_SPACE)
-_CLOSING = re.compile(rf"{_SPACE}\)")
-_WORD = re.compile(rf"{_SPACE}([^\W\d_]*)")
-_MAX_DIGITS = 4000
-"""Python refuses to read much longer texts as whole numbers."""
+from annexshell.model.numbers import SPACE, read_number
+
+_BLANK = re.compile(f"[{SPACE}]*")
+_WORD = re.compile(rf"[{SPACE}]*([^\W\d_]*)")
 
 _STORAGE = "bytes kilo mega giga tera peta exa zetta yotta ronna quetta".split()
 _COMMITTEE = "kibi mebi gibi tebi pebi exbi zebi yobi".split()
@@ -46,69 +33,21 @@ def _units() -> dict[str, float]:
 _UNITS = _units()
 
 
-class _Read(NamedTuple):
-    """A number at the start of a text: its match, its sign, and where it ends."""
-
-    number: re.Match[str]
-    negative: bool
-    end: int
-
-
-def _read(text: str) -> _Read | None:
-    start = _START.match(text)
-    number = _NUMBER.match(text, start.end()) if start else None
-    if start is None or number is None:
-        return None
-    end = number.end()
-    for _ in range(start[1].count("(")):
-        closing = _CLOSING.match(text, end)
-        if closing is None:
-            return None
-        end = closing.end()
-    return _Read(number, bool(start[2]), end)
-
-
-def _whole(read: _Read) -> int | None:
-    found = read.number
-    digits, base = found["hex"] or found["octal"] or found["whole"], 10
-    if found["hex"] or found["octal"]:
-        base = 16 if found["hex"] else 8
-    if found["special"] or found["rest"] or len(digits) > _MAX_DIGITS:
-        return None
-    return -int(digits, base) if read.negative else int(digits, base)
-
-
-def parse_integer(text: str) -> int | None:
-    """The whole number that ``text`` begins with, however large (spec 04 §3.6)."""
-    read = _read(text)
-    return None if read is None else _whole(read)
-
-
 def parse_number(text: str) -> int | None:
-    """As `parse_integer`, in the 64 bits that git-annex counts copies with.
+    """The whole number that ``text`` begins with, as git-annex counts copies (§3.6).
 
-    What is larger wraps around: ``18446744073709551616`` is 0.
+    That is in 64 bits, so what is larger wraps around: ``18446744073709551616`` is 0.
     """
-    number = parse_integer(text)
-    return None if number is None else (number + 2**63) % 2**64 - 2**63
-
-
-def _double(read: _Read) -> float:
-    found = read.number
-    if found["whole"] or found["special"]:
-        return -float(found[0]) if read.negative else float(found[0])
-    try:
-        return float(_whole(read) or 0)
-    except OverflowError:
-        return -math.inf if read.negative else math.inf
+    found = read_number(text)
+    return None if found is None else found.word()
 
 
 def parse_double(text: str) -> float | None:
     """The number that the whole of ``text`` is, None if it is something else (§3.7)."""
-    read = _read(text)
-    if read is None or not _BLANK.fullmatch(text, read.end):
+    found = read_number(text)
+    if found is None or not _BLANK.fullmatch(text, found.end):
         return None
-    return _double(read)
+    return found.double()
 
 
 def parse_size(text: str) -> int | None:
@@ -116,13 +55,13 @@ def parse_size(text: str) -> int | None:
 
     It may be negative. What is too large for a double, and NaN, are refused.
     """
-    read = _read(text)
-    word = _WORD.match(text, read.end) if read else None
+    found = read_number(text)
+    word = _WORD.match(text, found.end) if found else None
     factor = _UNITS.get(word[1].lower()) if word else None
-    if read is None or factor is None:
+    if found is None or factor is None:
         return None
     try:
-        return round(_double(read) * factor)
+        return round(found.double() * factor)
     except (OverflowError, ValueError):
         return None
 

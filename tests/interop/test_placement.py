@@ -247,8 +247,9 @@ def test_clients_end_with_the_same_placement(
         keys += fill(me, "assisted")
         me.annex("assist", "--quiet", "--rebalance")
         found = {key: estate.stored(key) for key in keys}
-        for words in (["copy", "--to=origin-cluster", "."], ["assist", "--rebalance"]):
-            me.annex(*words)
+        again = ["copy --to=origin-cluster .", "sync --content", "assist --rebalance"]
+        for words in again:
+            me.annex(*words.split())
         assert {key: estate.stored(key) for key in keys} == found
         assert all(found.values())
         placed.append(found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,9 @@ from annexshell.cluster.placing import Placer, View
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.placement.placer import RepositoryPlacer
+from annexshell.repository.accounts import Accounts
 from annexshell.repository.branch import Branch
+from annexshell.repository.sizes import Deciding, RepoSizes
 from tests.support.repositories import K_LOG, U1, U2, U3, K, Repo, plain_repo
 from tests.unit.placement.looking import CLUSTER, Counting, of_uuids, pushed
 
@@ -132,11 +134,11 @@ def test_a_fact_that_cannot_be_read_counts_as_wanted(
 
 
 @pytest.mark.parametrize(
-    "expression, complaint",
+    "expression, complaint, caret",
     [
-        ("anything or bogus", "cannot be understood"),
-        ("include=[", "cannot be understood"),
-        ("not present", "is never met"),
+        ("anything or bogus", "cannot be understood", "            ^~~~~"),
+        ("include=[", "cannot be understood", "^~~~~~~~~"),
+        ("not present", "is never met", ""),
     ],
 )
 def test_what_is_wrong_with_an_expression_is_said_once(
@@ -145,14 +147,19 @@ def test_what_is_wrong_with_an_expression_is_said_once(
     caplog: pytest.LogCaptureFixture,
     expression: str,
     complaint: str,
+    caret: str,
 ) -> None:
     repo.git("config", "remote.disk.annex-uuid", U2.decode())
     wanted = of_uuids({U2: expression, U3: "anything"})
     pushed(repo, cluster=CLUSTER, preferred_content=wanted)
     one = placer()
     assert _wanted(one) == _wanted(one) == [U3]
-    (message,) = caplog.messages
+    message, *marked = caplog.messages
     assert complaint in message and " disk " in message
+    assert (not marked) == (complaint == "is never met")
+    if marked:
+        # The fault is pointed at, in the text that was set.
+        assert marked == [f"    {expression}", f"    {caret}"]
     assert "annexshell-admin wanted check" in message
     # Another expression is another complaint, and who is no remote has a description.
     pushed(
@@ -160,8 +167,9 @@ def test_what_is_wrong_with_an_expression_is_said_once(
         preferred_content=of_uuids({U3: "more bogus\x1b[1m"}),
         uuid=of_uuids({U3: "the \x1bcellar"}),
     )
+    caplog.clear()
     assert _wanted(one) == [U2]
-    assert "\x1b" not in caplog.messages[1] and "cellar" in caplog.messages[1]
+    assert "\x1b" not in caplog.text and "cellar" in caplog.messages[0]
 
 
 def test_choosing_that_fails_reserves_nothing(repo: Repo, placer: Make) -> None:
@@ -230,6 +238,28 @@ def test_four_uploads_at_once_fill_two_nodes(repo: Repo, placer: Make) -> None:
     assert chosen[2:] == [[], []]
 
 
+def test_all_nodes_are_judged_by_the_same_sizes(repo: Repo, placer: Make) -> None:
+    """git-annex counts the key for one before it judges the next, which then wants it too."""
+    pushed(
+        repo,
+        cluster=CLUSTER,
+        maxsize=ROOM,
+        uuid=of_uuids({U2: "", U3: ""}),
+        group=of_uuids({U2: "g", U3: "g"}),
+        preferred_content=of_uuids({U2: "sizebalanced=g", U3: "sizebalanced=g"}),
+    )
+    for nodes in (NODES, NODES[::-1]):
+        found: list[bool] = []
+
+        def choose(view: View) -> list[UUID]:
+            wanting = [node for node in nodes if view.wants(node)]
+            found.extend(view.wants(node) for node in NODES)
+            return wanting
+
+        with placer().place(_key(1), b"", choose):
+            assert found == [False, True]
+
+
 def test_sessions_that_decide_at_once_do_so_one_after_the_other(
     repo: Repo, placer: Make
 ) -> None:
@@ -259,6 +289,31 @@ def test_sessions_that_decide_at_once_do_so_one_after_the_other(
     assert sorted(chosen) == [[], [], [], [], [U2], [U3]]
     for one in placers:
         one.close()
+
+
+def test_room_is_spoken_for_before_anybody_else_decides(
+    repo: Repo, placer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between letting others decide and saying what we chose they would choose it too."""
+    pushed(repo, cluster=CLUSTER, maxsize=ROOM, uuid=of_uuids({U2: "", U3: ""}))
+    announced: list[tuple[Key, set[UUID]]] = []
+    when_let_go: list[object] = []
+    announce, deciding = Accounts.announce, RepoSizes.deciding
+
+    def noted(accounts: Accounts, key: Key, uuids: Collection[UUID]) -> None:
+        announce(accounts, key, uuids)
+        announced.append((key, set(uuids)))
+
+    @contextmanager
+    def watched(sizes: RepoSizes) -> Iterator[Deciding]:
+        with deciding(sizes) as found:
+            yield found
+            when_let_go.extend(announced)
+
+    monkeypatch.setattr(Accounts, "announce", noted)
+    monkeypatch.setattr(RepoSizes, "deciding", watched)
+    with placer().place(_key(1), b"", lambda view: [U2]):
+        assert when_let_go == announced == [(_key(1), {U2})]
 
 
 def test_who_is_no_node_by_the_branch_is_counted_too(repo: Repo, placer: Make) -> None:

@@ -15,11 +15,13 @@ from typing import Any
 
 import pytest
 
+from annexshell.errors import JournalFailed
 from annexshell.model.clock import SECOND, Clock
 from annexshell.model.key import Key
 from annexshell.repository import sizebase, sizing
 from annexshell.repository.branch import Branch
 from annexshell.repository.filelock import try_lock
+from annexshell.repository.journal import Journal
 from annexshell.repository.sizes import RepoSizes
 from tests.support.repositories import C1, U1, U2, U3, Repo, plain_repo
 from tests.support.sizes import (
@@ -168,6 +170,26 @@ def test_what_was_recorded_before_is_not_counted_twice(
     parties[0].branch.settle()
     with party(repo) as later:
         assert [p.size() for p in (*parties, later)] == [200] * 3
+
+
+def test_what_is_not_journalled_is_not_counted(
+    repo: Repo, parties: list[Party], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The journal comes first: who dies in between has counted nothing that is not there."""
+    one, two = parties
+    one.reserve(B, U2)
+
+    def fail(*words: object, **options: object) -> None:
+        raise JournalFailed(where="the journal", detail="a full disk")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "write", fail)
+        with pytest.raises(JournalFailed):
+            one.branch.record(B, U2, True)
+    assert table(repo, "size_changes") == table(repo, "recent_changes") == []
+    assert live(repo) == [(U2, B.text)] and two.size() == 100
+    one.sizes.release(B)
+    assert two.size() == 0
 
 
 def test_recording_while_another_adds_up_the_journal(

@@ -125,7 +125,7 @@ def _why(text: str, configuration: Configuration, facts: GivenFacts) -> str:
         ("balanced=G:0", GivenFacts(held_by=[ME]), "it is present"),
         ("balanced=G", GivenFacts(held_by=[OTHER]), "there are enough copies"),
         ("balanced=G", GivenFacts(key=None), "no key known"),
-        ("balanced=G:2", GivenFacts(), f"picked {ME.decode()} {OTHER.decode()} of 2"),
+        ("balanced=G:2", GivenFacts(), f"picked {ME.decode()}, {OTHER.decode()} of 2"),
         ("fullybalanced=G:0", GivenFacts(), "none are to be picked"),
         ("fullysizebalanced=G", GivenFacts(), "picked nobody of 2"),
         ("balanced=G:lackingcopies", GivenFacts(held_by=[OTHER]), _ENOUGH),
@@ -145,14 +145,14 @@ def test_when_rebalancing_what_is_there_does_not_count() -> None:
     groups = dict.fromkeys([ME, OTHER], frozenset("G"))
     configuration = Configuration(groups=groups, rebalance=True)
     why = _why("balanced=G:2", configuration, GivenFacts(held_by=[OTHER]))
-    assert why == f"picked {ME.decode()} {OTHER.decode()} of 2"
+    assert why == f"picked {ME.decode()}, {OTHER.decode()} of 2"
 
 
 def test_of_many_picks_some_are_named() -> None:
     members = [UUID(b"%036d" % number) for number in range(20)]
     groups = dict.fromkeys([ME, *members], frozenset("G"))
     why = _why("fullybalanced=G:15", Configuration(groups=groups), GivenFacts())
-    assert why.startswith("picked ") and why.endswith(" ... of 21")
+    assert why.startswith("picked ") and why.endswith(", ... of 21")
     assert len(why.split()) == 1 + 8 + 3
 
 
