@@ -85,8 +85,7 @@ class Accounts:
         with self._mutex:
             database = self._opened()
             if database is not None:
-                resting = time.monotonic() < self._rest_until
-                database.timeout = 0.0 if resting else self.patience
+                database.timeout = self._patience_now
                 self._take_back(database)
             yield database
 
@@ -105,7 +104,8 @@ class Accounts:
             with self.using() as database:
                 if database is not None:
                     changes = _changes(before, after)
-                    database.complete(key, changes, done, self.pid)
+                    if not database.complete(key, changes, done, self.pid):
+                        self.missed = True
                     self._came_true(key, done)
         except AnnexshellError as error:
             self.missed = True
@@ -162,6 +162,10 @@ class Accounts:
             self._let_go()
             return not self._stale
 
+    @property
+    def _patience_now(self) -> float:
+        return 0.0 if time.monotonic() < self._rest_until else self.patience
+
     # -- with the mutex -------------------------------------------------------------------
 
     def _came_true(self, key: Key, done: set[UUID]) -> None:
@@ -191,7 +195,7 @@ class Accounts:
             from annexshell.repository.sizedb import SizeDb
 
             self._let_go()
-            self._database = SizeDb(self.path, self.patience)
+            self._database = SizeDb(self.path, self._patience_now)
             self._identity = identity
             self.generation = next(self._generations)
         return self._database

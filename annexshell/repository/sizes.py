@@ -263,7 +263,10 @@ class RepoSizes(Closing):
                 if not os.path.exists(self._accounts.path):
                     from annexshell.repository.sizedb import create
 
-                    create(self._accounts.path, self._sharing, self._top)
+                    create(
+                        *(self._accounts.path, self._sharing, self._top),
+                        measured.sizes.keys(),
+                    )
                 with self._accounts.using() as database:
                     if database is not None:
                         database.record(commit, measured.sizes)
