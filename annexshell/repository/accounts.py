@@ -17,6 +17,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -65,6 +66,9 @@ class Accounts:
         """What we announce is under this number; see `liveness`."""
         self.missed = False
         """Whether a change could not be counted: then the journal must be asked."""
+        self.uncounted: Counter[UUID] | None = None
+        """Bytes by repository that we recorded, but the database does not tell of, since
+        somebody here last looked; None if nobody has."""
         self.generation = 0
         """Tells the database that was last used from earlier ones; 0 if there was none."""
         self._generations = itertools.count(1)
@@ -107,9 +111,13 @@ class Accounts:
                     if not database.complete(key, changes, done, self.pid):
                         self.missed = True
                     self._came_true(key, done)
+                    return
         except AnnexshellError as error:
             self.missed = True
             self.failed(error)
+        if self.uncounted is not None:
+            for uuid, change in _changes(before, after).items():
+                self.uncounted[uuid] += change * key.size
 
     def announce(self, key: Key, uuids: Collection[UUID]) -> None:
         """Say that repositories will have the key; `pid` is alive. Raises SizesUnusable."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -138,8 +139,8 @@ class Bases:
         """
         measured = self._measured
         assert measured is not None
-        began = time.monotonic()
         with self._journal_locked(), self._catching_up():
+            began = time.monotonic()
             tip = self._git.tip(_BRANCH)
             if tip is not None and tip != measured.commit:
                 # It moved in between. Whoever commits the journal has its lock, so it
@@ -149,11 +150,11 @@ class Bases:
             found = waiting(self._repository, self._branch, measured.commit)
             for uuid, change in found.items():
                 sizes[uuid] = sizes.get(uuid, 0) + change
+            self._cost = time.monotonic() - began
             told = self._ask(lambda database: database.snapshot())
             generation = 0 if told is None else self._accounts.generation
         self._measured = measured
         self._derived = time.monotonic()
-        self._cost = self._derived - began
         offset = {} if told is None else told.totals
         self.base = Base(measured.commit, sizes, offset, generation)
 
@@ -179,11 +180,14 @@ class Bases:
     @contextmanager
     def _catching_up(self) -> Iterator[None]:
         """Whatever was missed is known after the block, unless that fails."""
-        missed, self._accounts.missed = self._accounts.missed, False
+        accounts = self._accounts
+        missed, accounts.missed = accounts.missed, False
+        uncounted, accounts.uncounted = accounts.uncounted, Counter()
         try:
             yield
         except BaseException:
-            self._accounts.missed |= missed
+            accounts.missed |= missed
+            accounts.uncounted.update(uncounted or {})
             raise
 
     @contextmanager

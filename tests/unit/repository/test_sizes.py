@@ -581,6 +581,44 @@ def test_a_database_that_is_busy(repo: Repo, caplog: pytest.LogCaptureFixture) -
         assert live(repo) == []
 
 
+def test_rows_that_cannot_be_deleted_do_not_hide_the_others(
+    repo: Repo, parties: list[Party]
+) -> None:
+    one, two = parties
+    one.branch.record(A, U2, True)
+    one.reserve(B, U2)
+    with other_process(repo) as other:
+        other.tell("reserve", C, [U3])
+        other.kill()
+    two.branch.accounts.patience = 0.0
+    with busy(repo):
+        assert (two.size(), two.size(U3)) == (200, 100)
+    assert (one.size(), one.size(U3)) == (200, 0)
+
+
+def test_what_a_session_records_counts_for_itself_without_the_database(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before the journal is read again."""
+    monkeypatch.setattr(sizebase, "_SHARE", 10**9)
+    with party(repo, 0.0) as one:
+        assert one.size() == 0
+        with busy(repo):
+            one.branch.record(B, U2, True)
+            assert one.size() == 100
+        assert one.size() == 100
+        one.branch.record(C, U2, True)
+        assert one.size() == 200
+    size_directory(repo).rename(repo.path / "elsewhere")
+    size_directory(repo).write_bytes(b"nothing can be made here")
+    with party(repo) as one:
+        assert one.size() == 200
+        one.branch.record(A, U2, True)
+        assert one.size() == 300
+        one.branch.record(B, U2, False)
+        assert one.size() == 200
+
+
 def test_a_row_that_cannot_be_deleted_keeps_its_file(repo: Repo) -> None:
     """So that whoever looks next knows that we are gone."""
     with party(repo, 0.05) as one:
