@@ -53,6 +53,7 @@ class Known:
 
     ``rooms`` has free bytes of the disks of nodes, None or nothing where that is unknown.
     Nodes whose names are in ``failed`` count as full: they did not take it just now.
+    The gateway that asks us, if one does, may ask those ``elsewhere`` by itself.
     """
 
     nodes: Sequence[Node]
@@ -61,6 +62,7 @@ class Known:
     rooms: Mapping[str, int | None] = attrs.field(factory=dict)
     unwanted: Unwanted = Unwanted.ALL
     failed: Collection[str] = ()
+    elsewhere: Collection[UUID] = ()
 
     def reached(self, node: Node) -> frozenset[UUID]:
         """What is stored in by asking ``node``; a gateway's are those only it may reach."""
@@ -123,12 +125,14 @@ def plan(key: Key, known: Known, view: View) -> list[Group]:
     whether they do.
     """
     found = _candidates(key, known, view)
+    # It may go by sizes that are not ours, or not know which of its gateways reaches whom.
+    others = map(view.wants, known.elsewhere)
     first = [c for c in found if c.taking]
     holding = [c for c in found if c.holding and not c.taking]
     lacking = [c for c in found if c.uuids and not (c.taking or c.holding)]
     able = [c for c in lacking if c.able]
     # Wanting nodes, and listed ones, that do not answer now may be back soon.
-    placed = holding or any(c.wanting for c in found)
+    placed = holding or any(c.wanting for c in found) or any(others)
     groups = [
         _group(first, frozenset(uuid for c in first for uuid in c.taking)),
         _group(holding, frozenset()),

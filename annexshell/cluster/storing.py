@@ -113,11 +113,17 @@ class Upload:
         """Ask one group of nodes after the other, until one has the key or takes it."""
         context = self._context
         self._holders = context.holders(self._key)
-        if any(node.gateway for node in nodes):
+        relaying = any(node.gateway for node in nodes)
+        if relaying or context.relayed():
             self._living = context.living()
         self._direct = frozenset(n.uuid for n in nodes if not n.gateway)
-        beyond = self._living - context.avoided
-        known = Known(nodes, self._holders, beyond, unwanted=context.unwanted)
+        beyond = self._living - context.avoided if relaying else frozenset()
+        others = self._living - self._direct - beyond if context.relayed() else ()
+        known = Known(
+            *(nodes, self._holders, beyond),
+            unwanted=context.unwanted,
+            elsewhere=others,
+        )
         for group in await self._places.find(known):
             await self._places.take(group)
             await self._ask(nursery, group.nodes)

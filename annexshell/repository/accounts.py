@@ -17,6 +17,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -65,6 +66,9 @@ class Accounts:
         """What we announce is under this number; see `liveness`."""
         self.missed = False
         """Whether a change could not be counted: then the journal must be asked."""
+        self.uncounted: Counter[UUID] | None = None
+        """Bytes by repository that we recorded, but the database does not tell of, since
+        somebody here last looked; None if nobody has."""
         self.generation = 0
         """Tells the database that was last used from earlier ones; 0 if there was none."""
         self._generations = itertools.count(1)
@@ -85,8 +89,7 @@ class Accounts:
         with self._mutex:
             database = self._opened()
             if database is not None:
-                resting = time.monotonic() < self._rest_until
-                database.timeout = 0.0 if resting else self.patience
+                database.timeout = self._patience_now
                 self._take_back(database)
             yield database
 
@@ -105,11 +108,16 @@ class Accounts:
             with self.using() as database:
                 if database is not None:
                     changes = _changes(before, after)
-                    database.complete(key, changes, done, self.pid)
+                    if not database.complete(key, changes, done, self.pid):
+                        self.missed = True
                     self._came_true(key, done)
+                    return
         except AnnexshellError as error:
             self.missed = True
             self.failed(error)
+        if self.uncounted is not None:
+            for uuid, change in _changes(before, after).items():
+                self.uncounted[uuid] += change * key.size
 
     def announce(self, key: Key, uuids: Collection[UUID]) -> None:
         """Say that repositories will have the key; `pid` is alive. Raises SizesUnusable."""
@@ -162,6 +170,10 @@ class Accounts:
             self._let_go()
             return not self._stale
 
+    @property
+    def _patience_now(self) -> float:
+        return 0.0 if time.monotonic() < self._rest_until else self.patience
+
     # -- with the mutex -------------------------------------------------------------------
 
     def _came_true(self, key: Key, done: set[UUID]) -> None:
@@ -191,7 +203,7 @@ class Accounts:
             from annexshell.repository.sizedb import SizeDb
 
             self._let_go()
-            self._database = SizeDb(self.path, self.patience)
+            self._database = SizeDb(self.path, self._patience_now)
             self._identity = identity
             self.generation = next(self._generations)
         return self._database

@@ -55,7 +55,11 @@ class LiveFile(Closing):
                 fd = os.open(path, _NEW, 0o666)
             except FileExistsError:
                 continue
-            lock = lock_descriptor(fd, path, exclusive=True)
+            try:
+                lock = lock_descriptor(fd, path, exclusive=True)
+            except OSError:
+                unlink_quietly(path)  # Where nothing can be locked, each try leaves one.
+                raise
             if lock is None:
                 continue
             if lock.same_file():

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from annexshell.errors import JournalFailed
+from annexshell.errors import JournalFailed, LockTimeout
 from annexshell.model.ids import UUID
 from annexshell.repository.accounts import Accounts
 from annexshell.repository.branch import Branch
@@ -134,13 +135,12 @@ class Bases:
     def derive(self) -> None:
         """Make the base of what was measured and what the journal has by now.
 
-        Raises SizesUnusable, BranchUnreadable, JournalFailed and LockTimeout.
+        Raises SizesUnusable, BranchUnreadable and JournalFailed.
         """
         measured = self._measured
         assert measured is not None
-        began = time.monotonic()
-        with self._journal_locked():
-            self._accounts.missed = False
+        with self._journal_locked(), self._catching_up():
+            began = time.monotonic()
             tip = self._git.tip(_BRANCH)
             if tip is not None and tip != measured.commit:
                 # It moved in between. Whoever commits the journal has its lock, so it
@@ -150,23 +150,45 @@ class Bases:
             found = waiting(self._repository, self._branch, measured.commit)
             for uuid, change in found.items():
                 sizes[uuid] = sizes.get(uuid, 0) + change
+            self._cost = time.monotonic() - began
             told = self._ask(lambda database: database.snapshot())
             generation = 0 if told is None else self._accounts.generation
         self._measured = measured
         self._derived = time.monotonic()
-        self._cost = self._derived - began
         offset = {} if told is None else told.totals
         self.base = Base(measured.commit, sizes, offset, generation)
 
     @contextmanager
     def _journal_locked(self) -> Iterator[None]:
-        """The journal's lock, if we can have it: who may only read looks without it."""
+        """The journal's lock, if we can have it: who may only read looks without it.
+
+        So does who would wait too long, since others wait for us; and looks again later,
+        since what is written meanwhile can be missed, or seen twice.
+        """
         with ExitStack() as held:
+            late = False
             try:
                 held.enter_context(self._branch.journal_locked())
             except JournalFailed as error:
                 log.debug("%s", error)
+            except LockTimeout as error:
+                log.warning("%s; sizes of repositories may be wrong", error)
+                late = True
             yield
+            self._accounts.missed |= late
+
+    @contextmanager
+    def _catching_up(self) -> Iterator[None]:
+        """Whatever was missed is known after the block, unless that fails."""
+        accounts = self._accounts
+        missed, accounts.missed = accounts.missed, False
+        uncounted, accounts.uncounted = accounts.uncounted, Counter()
+        try:
+            yield
+        except BaseException:
+            accounts.missed |= missed
+            accounts.uncounted.update(uncounted or {})
+            raise
 
     @contextmanager
     def _alone(self, patience: float) -> Iterator[None]:

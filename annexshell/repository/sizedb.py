@@ -23,7 +23,7 @@ from urllib.parse import quote
 from annexshell.errors import MalformedKey
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
-from annexshell.repository.accounts import ADD
+from annexshell.repository.accounts import ADD, REMOVE
 from annexshell.repository.errors import SizesBroken, SizesUnusable
 from annexshell.repository.git import ObjectId
 from annexshell.repository.modes import Sharing
@@ -50,6 +50,9 @@ _COUNTED = """SELECT DISTINCT repo, key FROM live_size_changes AS live WHERE cha
  AND recent.key = live.key AND recent.change = live.change)"""
 """What several processes add to one repository is added once, and what has been
 recorded as added is in the totals by now (spec 04 §9.1)."""
+BEGINNING = 10**18
+"""The totals of a new database: only their differences mean anything, and none may come
+below 0 by removals of what was there before."""
 _GARBAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 
 
@@ -83,7 +86,7 @@ class SizeDb:
         self.timeout = timeout
         self._serial = itertools.count(1)
         with self._failing():
-            name = f"file:{quote(path)}?mode=rw"
+            name = f"file:{quote(os.fsencode(path))}?mode=rw"
             self._connection = sqlite3.connect(
                 name,
                 uri=True,
@@ -163,10 +166,18 @@ class SizeDb:
             )
 
     def reserve(self, pid: int, key: Key, repos: Iterable[UUID]) -> None:
-        """Announce that repositories will have the key."""
+        """Announce that repositories will have the key, which do not by the log.
+
+        Who lost it without telling us may be listed as having got it recently, and that
+        would have nobody count the announcement (see ``_COUNTED``).
+        """
         changeid = str(next(self._serial))
         rows = [(repo, key.text, changeid, str(pid), ADD) for repo in repos]
         with self._transaction("IMMEDIATE"):
+            self._connection.executemany(
+                "DELETE FROM recent_changes WHERE repo = ? AND key = ? AND change = ?",
+                [(repo, text, change) for repo, text, _, _, change in rows],
+            )
             self._connection.executemany(
                 "INSERT OR REPLACE INTO live_size_changes"
                 " (repo, key, changeid, changepid, change) VALUES (?, ?, ?, ?, ?)",
@@ -179,15 +190,17 @@ class SizeDb:
         changes: Mapping[UUID, int],
         done: Iterable[UUID],
         pid: int | None,
-    ) -> None:
-        """Count what was recorded in the journal: ADD or REMOVE, by repository.
+    ) -> bool:
+        """Count what was news in the journal: ADD or REMOVE, by repository.
 
         Our announcements that ``done`` will have the key have come true. To be called
-        within the section of the journal's lock that recorded it.
+        within the section of the journal's lock that recorded it. Returns whether all
+        could be counted: git-annex cannot read a total below 0.
         """
+        counted = True
         with self._transaction("IMMEDIATE") as run:
             for repo, change in changes.items():
-                self._count(run, repo, key, change)
+                counted &= self._count(run, repo, key, change)
             if pid is not None:
                 for repo in done:
                     run(
@@ -195,14 +208,17 @@ class SizeDb:
                         " AND changepid = ? AND change = 1",
                         (repo, key.text, str(pid)),
                     )
+        return counted
 
-    def _count(self, run: Any, repo: UUID, key: Key, change: int) -> None:
+    def _count(self, run: Any, repo: UUID, key: Key, change: int) -> bool:
+        """Whether the total says it all. What is not known exactly is too much."""
         found = run(
             "SELECT change FROM recent_changes WHERE repo = ? AND key = ?",
             (repo, key.text),
         ).fetchone()
-        if found == (change,):
-            return  # Another process has counted it.
+        if change == REMOVE and found == (REMOVE,):
+            return True  # What it got since then was not counted.
+        # By the log an addition is news: a removal since the last one was not counted.
         total = run(
             "SELECT repo, rollingtotal FROM size_changes WHERE repo = ?", (repo,)
         ).fetchall()
@@ -210,13 +226,14 @@ class SizeDb:
         run(
             "INSERT INTO size_changes (repo, rollingtotal) VALUES (?, ?)"
             " ON CONFLICT (repo) DO UPDATE SET rollingtotal = excluded.rollingtotal",
-            (repo, str(size)),
+            (repo, str(max(size, 0))),
         )
         run(
             "INSERT INTO recent_changes (repo, key, change) VALUES (?, ?, ?)"
             " ON CONFLICT (repo, key) DO UPDATE SET change = excluded.change",
             (repo, key.text, change),
         )
+        return size >= 0
 
     def release(self, pid: int, keys: Iterable[Key]) -> None:
         """Take back what the process announced of these keys."""
@@ -272,14 +289,17 @@ class SizeDb:
             raise SizesBroken(where=self.path, detail=error) from error
 
 
-def create(path: str, sharing: Sharing, top: str) -> None:
-    """Make an empty database elsewhere, and then give it its name.
+def create(path: str, sharing: Sharing, top: str, repos: Iterable[UUID] = ()) -> None:
+    """Make a database elsewhere, and then give it its name.
 
-    To be called with ``reposize/lock`` held, and nothing at ``path``. Raises SizesUnusable
-    and OSError.
+    The totals of ``repos`` begin at `BEGINNING`. To be called with ``reposize/lock`` held,
+    and no file at ``path``. Raises SizesUnusable and OSError.
     """
     final = os.path.dirname(path)
+    if os.path.isdir(final):
+        set_aside(path)  # What is left of one that somebody deleted.
     temporary = final + ".tmp"
+    totals = [(repo, str(BEGINNING)) for repo in repos]
     shutil.rmtree(temporary, ignore_errors=True)
     sharing.make_directories(temporary, top)
     try:
@@ -288,6 +308,10 @@ def create(path: str, sharing: Sharing, top: str) -> None:
             with database:
                 for table in _TABLES:
                     database.execute(table)
+                database.executemany(
+                    "INSERT INTO size_changes (repo, rollingtotal) VALUES (?, ?)",
+                    totals,
+                )
     except sqlite3.Error as error:
         raise _failure(path, error) from error
     sharing.share(f"{temporary}/db")

@@ -20,6 +20,7 @@ import logging
 import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
@@ -167,35 +168,40 @@ class RepoSizes(Closing):
         """The base, with what was recorded since then, and what is on its way."""
         base = self._bases.base
         assert base is not None
-        sizes = dict(base.sizes)
+        sizes = Counter(base.sizes)
+        sizes.update(self._accounts.uncounted or {})
         try:
             with self._accounts.using() as database:
                 if database is None or self._accounts.generation != base.generation:
-                    return sizes
+                    return dict(sizes)
                 found = self._of_the_living(database) if locked else database.snapshot()
         except SizesBroken:
             raise
         except SizesUnusable as error:
             self._failed(error)
-            return sizes
+            return dict(sizes)
         for uuid, total in found.totals.items():
             since = total - base.offset.get(uuid, 0)
             if since:
-                sizes[uuid] = sizes.get(uuid, 0) + since
-        for uuid, coming in found.live.items():
-            sizes[uuid] = sizes.get(uuid, 0) + coming
-        return sizes
+                sizes[uuid] += since
+        sizes.update(found.live)
+        return dict(sizes)
 
     def _of_the_living(self, database: SizeDb) -> Snapshot:
-        """What is announced, without what dead processes left."""
+        """What is announced, without what dead processes left, if that can be deleted."""
         own = self._accounts.pid
         found = database.snapshot()
-        dead = self._watch.dead(found.pids, own)
-        if dead:
-            database.forget(dead)
-            self._watch.bury(dead)
-            found = database.snapshot()
-        self._watch.sweep(found.pids, own, database.forget)
+        try:
+            dead = self._watch.dead(found.pids, own)
+            if dead:
+                database.forget(dead)
+                self._watch.bury(dead)
+                found = database.snapshot()
+            self._watch.sweep(found.pids, own, database.forget)
+        except SizesBroken:
+            raise
+        except SizesUnusable as error:
+            self._failed(error)
         return found
 
     # -- announcing -----------------------------------------------------------------------
@@ -263,7 +269,10 @@ class RepoSizes(Closing):
                 if not os.path.exists(self._accounts.path):
                     from annexshell.repository.sizedb import create
 
-                    create(self._accounts.path, self._sharing, self._top)
+                    create(
+                        *(self._accounts.path, self._sharing, self._top),
+                        measured.sizes.keys(),
+                    )
                 with self._accounts.using() as database:
                     if database is not None:
                         database.record(commit, measured.sizes)

@@ -76,6 +76,22 @@ async def test_those_that_want_it_get_it(tmp_path: Path) -> None:
     assert placer.history == [{N2}, {N1, N2}]
 
 
+@clock_test
+async def test_what_another_gateway_relays_and_asks_elsewhere_as_well(
+    tmp_path: Path,
+) -> None:
+    """It cannot know which of its gateways leads to whoever wants it."""
+    placer = MemoryPlacer(only(FAR), space={N1: 100, N2: 200, N3: 100})
+    cluster = three(tmp_path, placer)
+    (living,) = cluster.locations.nodes
+    cluster.locations.nodes[living] |= {FAR}
+    cluster.relayed = True
+    assert await sent(cluster.session(), K, CONTENT) == Outcome(True, (N2,))
+    cluster.relayed = False
+    other = key_of(CONTENT[::-1])
+    assert len((await sent(cluster.session(), other, CONTENT[::-1])).others) == 3
+
+
 @pytest.mark.parametrize("error", [DEATH, FULL, GONE])
 @clock_test
 async def test_one_other_takes_the_place_of_one_that_fails(

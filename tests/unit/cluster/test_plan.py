@@ -124,6 +124,12 @@ def test_a_full_disk_is_no_room_whatever_maxsize_allows() -> None:
     assert planned([A], space={A: 10}, rooms={"a": 1000}) == "b c a!"
 
 
+def test_what_is_wanted_where_another_gateway_asks_is_not_stored_on_all() -> None:
+    for wanted, groups in (([D], "a b c"), ([], "abc"), ([B, D], "b a c")):
+        known = Known(DIRECT, [], frozenset(), elsewhere=[D])
+        assert spelled(plan(K, known, Sight(wanted))) == groups
+
+
 def test_a_key_of_unknown_size_counts_as_nothing() -> None:
     known = Known(DIRECT, [], frozenset())
     sight = Sight([A, B], {A: 0, B: -1})

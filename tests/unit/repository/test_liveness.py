@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -52,6 +53,18 @@ def test_names_are_no_pids(place: Path) -> None:
     assert names(place) == {str(pid) for pid in pids}
     for live in found:
         live.remove()
+    assert names(place) == set()
+
+
+def test_nothing_is_left_where_nothing_can_be_locked(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_locks(fd: int, command: int, request: bytes) -> bytes:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.fcntl", without_locks)
+    with pytest.raises(OSError):
+        LiveFile.create(str(place), Sharing())
     assert names(place) == set()
 
 

@@ -13,7 +13,7 @@ import pytest
 from annexshell.repository.errors import SizesBroken, SizesUnusable
 from annexshell.repository.git import ObjectId
 from annexshell.repository.modes import Sharing
-from annexshell.repository.sizedb import SizeDb, create, set_aside
+from annexshell.repository.sizedb import BEGINNING, SizeDb, create, set_aside
 from tests.support.repositories import C1, U1, U2
 from tests.support.sizes import key
 
@@ -138,13 +138,69 @@ def test_completing_moves_from_one_table_to_the_other(sizes: SizeDb) -> None:
     assert (found.totals, found.live) == ({U1: 100}, {U2: 100})
 
 
-def test_the_same_change_counts_once(sizes: SizeDb) -> None:
-    sizes.reserve(OTHER, K, [U1])
+def test_the_same_removal_counts_once(sizes: SizeDb) -> None:
+    """What it got in between was not counted, so its going is not either."""
+    sizes.complete(K, {U1: 1, U2: 1}, (), None)
+    sizes.complete(key("b", 500), {U1: 1}, (), None)
     for _ in range(2):
-        sizes.complete(K, {U1: 1}, [U1], ME)
+        assert sizes.complete(K, {U1: -1}, (), None)
+    assert sizes.snapshot().totals == {U1: 500, U2: 100}
+
+
+def test_what_was_added_is_not_on_its_way_any_more(sizes: SizeDb) -> None:
+    sizes.reserve(OTHER, K, [U1])
+    sizes.complete(K, {U1: 1}, [U1], ME)
     found = sizes.snapshot()
     # The other's row says what is in the total already.
     assert (found.totals, found.live) == ({U1: 100}, {})
+
+
+def test_what_comes_back_after_a_removal_that_was_not_counted(sizes: SizeDb) -> None:
+    """git-annex removes content without saying so here. It takes room again then, while
+    it is on its way as well as afterwards."""
+    sizes.complete(K, {U1: 1}, (), None)
+    sizes.reserve(ME, K, [U1])
+    found = sizes.snapshot()
+    assert (found.totals, found.live) == ({U1: 100}, {U1: 100})
+    sizes.complete(K, {U1: 1}, [U1], ME)
+    found = sizes.snapshot()
+    assert (found.totals, found.live) == ({U1: 200}, {})
+    for total in (100, 200):  # The same where nobody announced it.
+        sizes.complete(K, {U2: 1}, (), None)
+        assert sizes.snapshot().totals[U2] == total
+
+
+def test_no_total_is_below_0(sizes: SizeDb) -> None:
+    """git-annex fails to read it, and then cannot do anything that goes by sizes."""
+    assert not sizes.complete(K, {U1: -1}, (), None)
+    assert sizes.snapshot().totals == {U1: 0}
+    assert sizes.complete(K, {U1: 1}, (), None)
+    assert sizes.snapshot().totals == {U1: 100}
+
+
+def test_what_is_there_at_the_beginning_can_be_removed(tmp_path: Path) -> None:
+    path = str(tmp_path / "reposize/db/db")
+    create(path, Sharing(), str(tmp_path), [U1])
+    with closing(SizeDb(path, 5.0)) as made:
+        assert made.snapshot().totals == {U1: BEGINNING}
+        assert made.complete(K, {U1: -1}, (), None)
+        assert made.snapshot().totals == {U1: BEGINNING - 100}
+
+
+def test_what_is_left_of_a_deleted_one_is_no_obstacle(tmp_path: Path) -> None:
+    path = tmp_path / "reposize/db/db"
+    path.parent.mkdir(parents=True)
+    (path.parent / "db-wal").write_bytes(b"left")
+    create(str(path), Sharing(), str(tmp_path))
+    with closing(SizeDb(str(path), 5.0)) as made:
+        assert made.recorded() is None
+
+
+def test_a_path_that_is_no_text(tmp_path: Path) -> None:
+    path = f"{tmp_path}/\udcff %?#/db/db"
+    create(path, Sharing(), str(tmp_path))
+    with closing(SizeDb(path, 5.0)) as made:
+        assert made.recorded() is None
 
 
 def test_there_and_back_and_there_again(sizes: SizeDb) -> None:
@@ -163,8 +219,6 @@ def test_recording_sizes_leaves_what_others_rely_on(path: str, sizes: SizeDb) ->
     with closing(sqlite3.connect(path)) as opened:
         kept = opened.execute("SELECT repo, key, change FROM recent_changes").fetchall()
     assert kept == [(U1, K.text, 1)]
-    sizes.complete(K, {U1: 1}, (), None)
-    assert sizes.snapshot().totals[U1] == 100
 
 
 def test_taking_back_concerns_the_own_rows_of_the_key(sizes: SizeDb) -> None:

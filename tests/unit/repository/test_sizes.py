@@ -15,13 +15,16 @@ from typing import Any
 
 import pytest
 
-from annexshell.errors import JournalFailed
+from annexshell.errors import BranchUnreadable, JournalFailed
 from annexshell.model.clock import SECOND, Clock
+from annexshell.model.ids import UUID
 from annexshell.model.key import Key
-from annexshell.repository import sizebase, sizing
+from annexshell.repository import sizebase, sizedb, sizing
 from annexshell.repository.branch import Branch
+from annexshell.repository.errors import SizesUnusable
 from annexshell.repository.filelock import try_lock
 from annexshell.repository.journal import Journal
+from annexshell.repository.sizedb import BEGINNING, SizeDb
 from annexshell.repository.sizes import RepoSizes
 from tests.support.repositories import C1, U1, U2, U3, Repo, plain_repo
 from tests.support.sizes import (
@@ -41,6 +44,8 @@ from tests.support.sizes import (
 from tests.support.world import ROOT
 
 A, B, C = key("a"), key("b"), key("c")
+BEGUN = [(repo, str(BEGINNING)) for repo in (U1, U2, U3)]
+U2_HAS_100 = [BEGUN[0], (U2, str(BEGINNING + 100)), BEGUN[2]]
 
 
 @pytest.fixture
@@ -158,6 +163,41 @@ def test_what_a_session_records_is_seen_by_all(parties: list[Party]) -> None:
     assert [p.size() for p in parties] == [100, 100]
 
 
+def test_removals_of_what_git_annex_had_counted(
+    repo: Repo, parties: list[Party]
+) -> None:
+    """Its totals are 0 where nothing was stored since it made the database. They cannot
+    tell the others then, who know too much rather than too little."""
+    one, two = parties
+    sql(repo, "DELETE FROM size_changes")
+    one.sizes, two.sizes = (RepoSizes(repo.open(), p.branch) for p in (one, two))
+    assert (one.size(U1), two.size(U1)) == (100, 100)
+    one.branch.record(A, U1, False)
+    assert (one.size(U1), two.size(U1)) == (0, 100)
+    assert table(repo, "size_changes") == [(U1, "0")]
+    with party(repo) as late:
+        assert late.size(U1) == 0
+
+
+def test_what_git_annex_removed_takes_room_again(
+    repo: Repo, parties: list[Party]
+) -> None:
+    one, two = parties
+    one.store(B, U2)
+    with closing(sqlite3.connect(database(repo))) as opened, opened:
+        kept = opened.execute("SELECT * FROM recent_changes").fetchall()
+    one.branch.record(B, U2, False)
+    sql(repo, "DELETE FROM recent_changes")
+    for row in kept:
+        sql(repo, "INSERT INTO recent_changes VALUES (?, ?, ?, ?)", *row)
+    with party(repo) as late:
+        assert late.size() == 0
+        one.reserve(B, U2)
+        assert late.size() == 100
+        one.branch.record(B, U2, True)
+        assert late.size() == 100
+
+
 def test_what_was_recorded_before_is_not_counted_twice(
     repo: Repo, parties: list[Party]
 ) -> None:
@@ -249,8 +289,9 @@ def test_keys_without_size_and_clusters_are_not_accounted(
     one.branch.record(unknown, U2, True)
     one.branch.record(A, C1, True)
     assert one.size() == 0
-    for name in ("live_size_changes", "size_changes", "recent_changes"):
+    for name in ("live_size_changes", "recent_changes"):
         assert table(repo, name) == []
+    assert table(repo, "size_changes") == BEGUN
 
 
 def test_private_repositories(repo: Repo) -> None:
@@ -273,7 +314,7 @@ def test_a_status_that_changes_without_the_content(
     assert one.branch.record(C, U2, False)
     assert one.branch.record(B, U3, False)
     assert not one.branch.record(A, U1, True)
-    assert table(repo, "size_changes") == []
+    assert table(repo, "size_changes") == BEGUN
 
 
 # -- on its way ---------------------------------------------------------------------------
@@ -361,7 +402,7 @@ def test_the_same_key_by_two_counts_once(repo: Repo, parties: list[Party]) -> No
     assert [p.size() for p in parties] == [100, 100]
     two.branch.record(B, U2, True)
     assert [p.size() for p in parties] == [100, 100]
-    assert table(repo, "size_changes") == [(U2, "100")]
+    assert table(repo, "size_changes") == U2_HAS_100
     assert live(repo) == []
 
 
@@ -542,7 +583,7 @@ def test_a_database_that_is_replaced_behind_us(
         assert late.size() == 100
         one.branch.record(C, U2, True)
         assert [p.size() for p in (one, two, late)] == [200] * 3
-    assert table(repo, "size_changes") == [(U2, "100")]
+    assert table(repo, "size_changes") == U2_HAS_100
 
 
 def test_a_database_that_is_busy(repo: Repo, caplog: pytest.LogCaptureFixture) -> None:
@@ -559,6 +600,44 @@ def test_a_database_that_is_busy(repo: Repo, caplog: pytest.LogCaptureFixture) -
         assert one.branch.locations(B) == {U2, U3}
         assert (one.size(U2), one.size(U3)) == (100, 100)
         assert live(repo) == []
+
+
+def test_rows_that_cannot_be_deleted_do_not_hide_the_others(
+    repo: Repo, parties: list[Party]
+) -> None:
+    one, two = parties
+    one.branch.record(A, U2, True)
+    one.reserve(B, U2)
+    with other_process(repo) as other:
+        other.tell("reserve", C, [U3])
+        other.kill()
+    two.branch.accounts.patience = 0.0
+    with busy(repo):
+        assert (two.size(), two.size(U3)) == (200, 100)
+    assert (one.size(), one.size(U3)) == (200, 0)
+
+
+def test_what_a_session_records_counts_for_itself_without_the_database(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also before the journal is read again."""
+    monkeypatch.setattr(sizebase, "_SHARE", 10**9)
+    with party(repo, 0.0) as one:
+        assert one.size() == 0
+        with busy(repo):
+            one.branch.record(B, U2, True)
+            assert one.size() == 100
+        assert one.size() == 100
+        one.branch.record(C, U2, True)
+        assert one.size() == 200
+    size_directory(repo).rename(repo.path / "elsewhere")
+    size_directory(repo).write_bytes(b"nothing can be made here")
+    with party(repo) as one:
+        assert one.size() == 200
+        one.branch.record(A, U2, True)
+        assert one.size() == 300
+        one.branch.record(B, U2, False)
+        assert one.size() == 200
 
 
 def test_a_row_that_cannot_be_deleted_keeps_its_file(repo: Repo) -> None:
@@ -586,6 +665,55 @@ def test_the_lock_of_who_decides_is_held_for_long(
             one.reserve(C, U2)
         assert "gave up waiting for a lock" in caplog.text
         assert other.size() == 200
+
+
+def test_the_journal_is_locked_for_long(
+    repo: Repo, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Sizes that may be wrong are better than none, by which everybody has room. They are
+    looked at again."""
+    with party(repo) as other, other.branch.journal_locked():
+        late = Party(repo)
+        late.branch = Branch(repo.open(), timeout=0.05)
+        with RepoSizes(repo.open(), late.branch) as sizes:
+            assert sizes.current()[U1] == 100
+            assert "sizes of repositories may be wrong" in caplog.text
+            assert late.branch.accounts.missed
+
+
+def test_what_was_missed_is_missed_until_it_is_found(
+    repo: Repo, parties: list[Party], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = parties[0]
+    one.branch.accounts.patience = 0.0
+    with busy(repo):
+        one.branch.record(B, U2, True)
+    monkeypatch.setattr(sizebase, "waiting", unreadable)
+    assert one.sizes.current() == {}
+    monkeypatch.undo()
+    monkeypatch.setattr(sizebase, "_SHARE", 0)
+    assert one.size() == 100
+
+
+def unreadable(*words: object) -> dict[UUID, int]:
+    raise BranchUnreadable(where="here", detail="just so")
+
+
+def test_nobody_waits_for_a_database_that_is_locked_whole(
+    repo: Repo, parties: list[Party], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for it to be opened either: the journal may be locked meanwhile."""
+    waits: list[float] = []
+
+    def noted(path: str, timeout: float) -> SizeDb:
+        waits.append(timeout)
+        raise SizesUnusable(where=path, detail="locked")
+
+    monkeypatch.setattr(sizedb, "SizeDb", noted)
+    with party(repo) as one:
+        one.branch.record(B, U2, True)
+        assert one.size() == 100
+    assert waits.pop(0) == 20.0 and waits and not any(waits)
 
 
 def test_waiting_for_who_measures_is_bounded(
