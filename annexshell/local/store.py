@@ -159,14 +159,20 @@ class LocalStore:
             record=partial(self._note, key, False),
             trash=None if self._trash is None else self._keep_elsewhere,
         )
-        removed = await in_thread(work)
-        if removed:
-            gone = partial(self._branch.record, key, self.uuid, False)
-            gone = partial(gone, unless=partial(self._log_is_right, key))
-            # Also if the client is leaving: a gateway's log must hear of it too.
-            with trio.CancelScope(shield=True):
-                await in_thread(partial(self._mend, gone))
-        return Outcome(removed)
+        # In one thread, also if the client is leaving: a gateway's log must hear of it too.
+        return Outcome(await in_thread(partial(self._removed, work, key)))
+
+    def _removed(self, remove: Callable[[], bool], key: Key) -> bool:
+        if not remove():
+            return False
+        self._mend(partial(self._say_it_is_gone, key))
+        return True
+
+    def _say_it_is_gone(self, key: Key) -> None:
+        # Most nodes of a cluster never had it: they need not wait for the journal's lock.
+        right = partial(self._log_is_right, key)
+        if not right():
+            self._branch.record(key, self.uuid, False, unless=right)
 
     def _note(self, key: Key, present: bool) -> None:
         """Log, and remember that there is something for the hook."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.repository import filelock
 from annexshell.repository.branch import Branch
+from annexshell.repository.journal import Journal
 from annexshell.repository.open import open_repository
 from annexshell.repository.pidlock import PidLock
 from annexshell.store import AlreadyHave
@@ -52,6 +54,29 @@ async def test_the_log_is_mended_where_it_disagrees(tmp_path: Path) -> None:
     branch.record(key_of(b"other"), OURS, True)
     assert (await store.remove(key_of(b"other"))).ok
     assert not logged(tmp_path / "r", key_of(b"other"))
+
+
+@trio_test
+async def test_what_was_never_there_is_removed_without_waiting_for_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal from a cluster asks all nodes, most of which do not have it."""
+    store = store_at(tmp_path / "r")
+    assert (await sent(store, K, CONTENT)).ok
+    waited = []
+    real = Journal.locked
+
+    def locked(
+        journal: Journal, timeout: float | None = None
+    ) -> AbstractContextManager[None]:
+        waited.append(journal)
+        return real(journal, timeout)
+
+    monkeypatch.setattr(Journal, "locked", locked)
+    assert (await store.remove(key_of(b"other"))).ok
+    assert not waited
+    assert (await store.remove(K)).ok
+    assert waited
 
 
 @trio_test
