@@ -285,7 +285,9 @@ def create(path: str, sharing: Sharing, top: str) -> None:
     try:
         with closing(sqlite3.connect(f"{temporary}/db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
+            # Of its own accord sqlite3 commits each table alone, and syncs it.
             with database:
+                database.execute("BEGIN")
                 for table in _TABLES:
                     database.execute(table)
     except sqlite3.Error as error:
