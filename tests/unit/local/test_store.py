@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from annexshell.errors import PayloadShort, RepositoryReplaced
+from annexshell.local import store as store_module
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
@@ -19,7 +21,7 @@ from annexshell.repository.open import open_repository
 from annexshell.repository.pidlock import PidLock
 from annexshell.store import AlreadyHave
 from tests.support.async_tests import trio_test
-from tests.support.content import HERE, PEER, make_repository
+from tests.support.content import HERE, PEER, make_repository, write_object
 from tests.support.memory_store import key_of
 from tests.support.sending import sent
 from tests.support.world import remove_tree
@@ -72,11 +74,27 @@ async def test_what_was_never_there_is_removed_without_waiting_for_a_commit(
         waited.append(journal)
         return real(journal, timeout)
 
+    def no_thread(work: Callable[[], object]) -> None:
+        raise AssertionError(work)
+
     monkeypatch.setattr(Journal, "locked", locked)
-    assert (await store.remove(key_of(b"other"))).ok
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module, "in_thread", no_thread)
+        assert (await store.remove(key_of(b"other"))).ok
     assert not waited
     assert (await store.remove(K)).ok
     assert waited
+
+
+@trio_test
+async def test_a_damaged_object_is_removed_too(tmp_path: Path) -> None:
+    """It is not present, and yet it is in the way."""
+    path = tmp_path / "r"
+    store = store_at(path)
+    object_file = write_object(open_repository(os.path.realpath(path)), K, b"damaged")
+    assert not await store.present(K)
+    assert (await store.remove(K)).ok
+    assert not object_file.exists()
 
 
 @trio_test
