@@ -6,6 +6,7 @@ import attrs
 
 from annexshell.model.ids import UUID
 from annexshell.wanted.evaluate import Answer, evaluate
+from annexshell.wanted.evidence import Known
 from annexshell.wanted.facts import Configuration, Facts, Question
 from annexshell.wanted.preferences import Preferences
 
@@ -16,7 +17,8 @@ class Judge:
 
     ``default`` is the answer of a repository that has no preferred content: true where
     content is sent by a cluster, ``sync`` or the assistant, false for all ``--auto`` and
-    ``--want`` options. What is in ``absent`` is assumed not to have the content.
+    ``--want`` options. What is in ``absent`` is assumed not to have the content. ``known``
+    is for who asks of several repositories: see `Known`.
     """
 
     configuration: Configuration
@@ -29,10 +31,11 @@ class Judge:
         *,
         default: bool,
         absent: frozenset[UUID] = frozenset(),
+        known: Known | None = None,
     ) -> Answer:
         """Whether the repository wants the key, and by which kind of term."""
         question = Question(uuid, facts, self.configuration, default, absent)
-        return evaluate(self.preferences.preferred(uuid), question)
+        return evaluate(self.preferences.preferred(uuid), question, known)
 
     def wants(
         self,
@@ -41,9 +44,11 @@ class Judge:
         *,
         default: bool,
         absent: frozenset[UUID] = frozenset(),
+        known: Known | None = None,
     ) -> bool:
         """Whether the repository wants to have, or to keep, the key."""
-        return self.answer(uuid, facts, default=default, absent=absent).wanted
+        answer = self.answer(uuid, facts, default=default, absent=absent, known=known)
+        return answer.wanted
 
     def wants_to_drop(self, uuid: UUID, facts: Facts, *, default: bool = False) -> bool:
         """Whether the repository could do without its copy, by this file of the key.

@@ -23,6 +23,7 @@ from annexshell.placement.judge import Judge
 from annexshell.repository.branch import Branch
 from annexshell.repository.gitprocess import GitFailed
 from annexshell.repository.open import Repository
+from annexshell.wanted.evidence import Known
 from annexshell.wanted.preferences import Preferences
 
 if TYPE_CHECKING:
@@ -41,12 +42,17 @@ class Sight:
     facts: BranchFacts
     complaints: Complaints
     told: bool = False
+    _known: Known = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # One for all nodes: who is picked by sizes is the same, whoever asks.
+        self._known = Known(self.facts, self.judge.configuration)
 
     def wants(self, uuid: UUID) -> bool:
         """See `View`. Where a fact cannot be read the key is taken for wanted."""
         self.complaints.look_at(uuid, self.judge.preferences.preferred(uuid))
         try:
-            return self.judge.wants(uuid, self.facts, default=True)
+            return self.judge.wants(uuid, self.facts, default=True, known=self._known)
         except _UNREADABLE as error:
             self._tell(error)
             return True
@@ -89,16 +95,19 @@ class Outlook:
         self, key: Key, name: bytes, choose: Callable[[Sight], Collection[UUID]]
     ) -> bool:
         """Let ``choose`` pick, and reserve room there if sizes count; whether they do."""
-        judge = Judge(*self._settings.current())
-        if not self._must_count(judge):
-            sizes = _Late(self._repo_sizes)
-            chosen = choose(self._sight(judge, key, name, sizes))
-            if sizes.asked:
-                self.reserve(key, chosen)
-            return sizes.asked
-        with self._repo_sizes().deciding() as deciding:
-            # What was configured while we waited for the lock counts.
+        # Where sizes counted the last time that is not looked up once more before: what
+        # was configured while we waited for the lock counts.
+        if not self._goes_by_sizes[1]:
             judge = Judge(*self._settings.current())
+            if not self._must_count(judge):
+                sizes = _Late(self._repo_sizes)
+                chosen = choose(self._sight(judge, key, name, sizes))
+                if sizes.asked:
+                    self.reserve(key, chosen)
+                return sizes.asked
+        with self._repo_sizes().deciding() as deciding:
+            judge = Judge(*self._settings.current())
+            self._must_count(judge)
             sizes_now = deciding.sizes
             chosen = choose(self._sight(judge, key, name, lambda: sizes_now))
             deciding.reserve(key, chosen)

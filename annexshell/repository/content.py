@@ -42,6 +42,10 @@ class Content:
         """See `Objects.present`."""
         return self._objects.present(key)
 
+    def lies_there(self, key: Key) -> bool:
+        """Whether there is an object, be it the content or damaged. Raises StorageFailed."""
+        return self._objects.find(key) is not None
+
     def being_removed(self, key: Key) -> bool:
         """Whether somebody holds the exclusive lock now (spec 02 §7.4)."""
         place = self._objects.place(key)

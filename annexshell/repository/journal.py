@@ -117,11 +117,14 @@ class Journal:
     def _read(self, directory: bytes, name: bytes) -> bytes | None:
         path = os.path.join(directory, name)
         flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        try:
+            # Usually nothing waits, and every request asks for several files.
+            fd = os.open(path, flags)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise JournalFailed(where=path, detail=explained(error)) from error
         with self._failing(path):
-            try:
-                fd = os.open(path, flags)
-            except FileNotFoundError:
-                return None
             with open(fd, "rb") as file:
                 status = os.fstat(fd)
                 if not stat.S_ISREG(status.st_mode):

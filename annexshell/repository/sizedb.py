@@ -305,7 +305,9 @@ def create(path: str, sharing: Sharing, top: str, repos: Iterable[UUID] = ()) ->
     try:
         with closing(sqlite3.connect(f"{temporary}/db")) as database:
             database.execute("PRAGMA journal_mode=WAL")
+            # Of its own accord sqlite3 commits each table alone, and syncs it.
             with database:
+                database.execute("BEGIN")
                 for table in _TABLES:
                     database.execute(table)
                 database.executemany(

@@ -85,6 +85,9 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=7, help="runs of each")
     parser.add_argument("--size", type=int, default=256, help="MiB of PUT and GET")
     parser.add_argument("--only", default="*", help="rows, as a pattern of names")
+    parser.add_argument(
+        "--keys", type=int, default=100_000, help="of large branches; a million is slow"
+    )
     options = parser.parse_args()
     place = Path(tempfile.mkdtemp(prefix="ax-bench-"))
     try:
@@ -95,15 +98,16 @@ def main() -> int:
             return 1
         bench = Bench(world, client, options.size)
         print(
-            f"medians of {options.times} interleaved runs; {options.size} MiB content"
+            f"medians of {options.times} interleaved runs; {options.size} MiB content;"
+            f" {options.keys} keys on large branches"
         )
         print(
             f"{'':<42} {'wall ms':>9} {'theirs':>9} {'ratio':>6}  {'cpu ms':>9}"
             f" {'theirs':>9} {'ratio':>6}  {'MiB':>7} {'theirs':>7}"
         )
         clusters = cluster_rows(world, client, options.size, _FEW, _MANY)
-        sizes = size_rows(world, client, bench.programs[OURS])
-        placing = placing_rows(world, client)
+        sizes = size_rows(world, client, bench.programs[OURS], options.keys)
+        placing = placing_rows(world, client, options.keys)
         for names, once in chain(bench.rows(), sizes, clusters, placing):
             if not any(fnmatch(name, options.only) for name in names):
                 continue

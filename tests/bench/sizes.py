@@ -25,7 +25,7 @@ from tests.support.client import Repo as ClientRepo
 from tests.support.repositories import Repo
 from tests.support.world import World
 
-_KEYS, _CHANGED = 100_000, 5000
+_CHANGED = 5000
 _CHECKOUT = Path(__file__).parents[2]
 _MEASURE = """
 import sys
@@ -116,16 +116,16 @@ def made_uuid(number: int) -> UUID:
     return UUID(str(MadeUuid(int=number + (4 << 76) + (8 << 60))).encode())
 
 
-def size_rows(world: World, client: Client, ours: str) -> Iterator[Row]:
-    """The rows; ``ours`` is the program that means our side."""
+def size_rows(world: World, client: Client, ours: str, keys: int) -> Iterator[Row]:
+    """The rows for a branch of ``keys``; ``ours`` is the program that means our side."""
     made: list[Sized] = []
 
     def scene() -> Sized:
         if not made:
-            made.append(Sized.create(world, client, "sized", _KEYS, 16))
+            made.append(Sized.create(world, client, "sized", keys, 16))
         return made[0]
 
-    yield [f"sizes by {_KEYS} logs"], _first(scene, ours)
+    yield [f"sizes by {keys} logs"], _first(scene, ours)
     yield [f"sizes after {_CHANGED} changed logs"], _after(scene, ours)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -42,7 +43,9 @@ class Model:
         return found
 
 
-def take(step: Step, model: Model, parties: list[Party], fresh: list[Party]) -> None:
+def take(
+    step: Step, model: Model, parties: list[Party], fresh: Callable[[], Party]
+) -> None:
     word, number, known, uuid = step
     party, announced, pair = parties[number], model.announced[number], (uuid, known)
     if word == "reserve" and pair not in model.held:
@@ -64,7 +67,7 @@ def take(step: Step, model: Model, parties: list[Party], fresh: list[Party]) -> 
         # Its sizes are recorded for the commit that is there now.
         party.sizes.close()
         announced.clear()
-        parties[number] = fresh.pop()
+        parties[number] = fresh()
 
 
 @settings(max_examples=20)
@@ -84,10 +87,13 @@ def test_all_sessions_know_the_same(steps: list[Step]) -> None:
     with tempfile.TemporaryDirectory() as place, ExitStack() as stack:
         repo = plain_repo(Path(place) / "repo")
         repo.commit({b"uuid.log": UUIDS})
-        fresh = [Party(repo) for _ in range(3 + len(steps))]
-        for party in fresh:
+
+        def fresh() -> Party:
+            party = Party(repo)
             stack.callback(party.sizes.close)
-        parties, model = [fresh.pop() for _ in range(3)], Model()
+            return party
+
+        parties, model = [fresh() for _ in range(3)], Model()
         for step in steps:
             take(step, model, parties, fresh)
             for party in parties:

@@ -56,8 +56,12 @@ class BigBranch:
         return 1000 + number * 7919 % 1_000_003
 
     def import_all(self, repo: Repo) -> str:
-        """Make it the repository's branch, with a uuid.log; the id of the commit."""
-        described = b"".join(
+        """Make it the repository's branch; the id of the commit.
+
+        What a branch that is there already says about repositories stays.
+        """
+        top = _files_at_the_top(repo)
+        described = top.pop(b"uuid.log", b"") + b"".join(
             b"%b node %d timestamp=%ds\n" % (uuid, number, _EPOCH)
             for number, uuid in enumerate(self.uuids)
         )
@@ -69,7 +73,8 @@ class BigBranch:
             with multiprocessing.Pool(workers) as pool:
                 parts = pool.starmap(_pack_share, shares)
         pack = _Pack()
-        root = [(b"100644", b"uuid.log", pack.add(_BLOB, described))]
+        top[b"uuid.log"] = described
+        root = [(b"100644", name, pack.add(_BLOB, top[name])) for name in top]
         root += [entry for part in parts for entry in part]
         text = b"tree %b\nauthor %b\ncommitter %b\n\nbig\n"
         tree = pack.add(_TREE, _tree(root)).hex().encode()
@@ -124,6 +129,15 @@ def _tree(entries: Iterable[_Entry]) -> bytes:
     """A tree's bytes; no name here is the beginning of another."""
     ordered = sorted(entries, key=lambda entry: entry[1])
     return b"".join([b"%b %b\0%b" % entry for entry in ordered])
+
+
+def _files_at_the_top(repo: Repo) -> dict[bytes, bytes]:
+    """Texts by name of the branch's files that are in no directory."""
+    if not repo.git("for-each-ref", BRANCH):
+        return {}
+    names = repo.git("ls-tree", "-z", "--name-only", BRANCH).split(b"\0")
+    logs = [name for name in names if name.endswith(b".log")]
+    return {log: repo.git("show", f"{BRANCH}:{log.decode()}") for log in logs}
 
 
 def _pack_share(big: BigBranch, git_dir: Path, part: int, of: int) -> list[_Entry]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from annexshell.admin.usage import HEADING, Usage, rough_size
 from annexshell.model.ids import UUID
+from tests.support.rows import each_of
 
 
-@pytest.mark.parametrize(
-    ("size", "text"),
+@each_of(
     [
         (0, "0 B"),
         (950, "950 B"),
@@ -37,8 +35,7 @@ def use(size: int, maxsize: int | None, name: str = "") -> Usage:
     return Usage(UUID(b"u1"), name, "", False, size, maxsize)
 
 
-@pytest.mark.parametrize(
-    ("size", "maxsize", "full"),
+@each_of(
     [
         (0, None, ""),
         (0, 0, "0%"),

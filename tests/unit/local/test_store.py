@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from annexshell.errors import PayloadShort, RepositoryReplaced
+from annexshell.local import store as store_module
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.repository import filelock
 from annexshell.repository.branch import Branch
+from annexshell.repository.journal import Journal
 from annexshell.repository.open import open_repository
 from annexshell.repository.pidlock import PidLock
 from annexshell.store import AlreadyHave
 from tests.support.async_tests import trio_test
-from tests.support.content import HERE, PEER, make_repository
+from tests.support.content import HERE, PEER, make_repository, write_object
 from tests.support.memory_store import key_of
 from tests.support.sending import sent
 from tests.support.world import remove_tree
@@ -52,6 +56,45 @@ async def test_the_log_is_mended_where_it_disagrees(tmp_path: Path) -> None:
     branch.record(key_of(b"other"), OURS, True)
     assert (await store.remove(key_of(b"other"))).ok
     assert not logged(tmp_path / "r", key_of(b"other"))
+
+
+@trio_test
+async def test_what_was_never_there_is_removed_without_waiting_for_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A removal from a cluster asks all nodes, most of which do not have it."""
+    store = store_at(tmp_path / "r")
+    assert (await sent(store, K, CONTENT)).ok
+    waited = []
+    real = Journal.locked
+
+    def locked(
+        journal: Journal, timeout: float | None = None
+    ) -> AbstractContextManager[None]:
+        waited.append(journal)
+        return real(journal, timeout)
+
+    def no_thread(work: Callable[[], object]) -> None:
+        raise AssertionError(work)
+
+    monkeypatch.setattr(Journal, "locked", locked)
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module, "in_thread", no_thread)
+        assert (await store.remove(key_of(b"other"))).ok
+    assert not waited
+    assert (await store.remove(K)).ok
+    assert waited
+
+
+@trio_test
+async def test_a_damaged_object_is_removed_too(tmp_path: Path) -> None:
+    """It is not present, and yet it is in the way."""
+    path = tmp_path / "r"
+    store = store_at(path)
+    object_file = write_object(open_repository(os.path.realpath(path)), K, b"damaged")
+    assert not await store.present(K)
+    assert (await store.remove(K)).ok
+    assert not object_file.exists()
 
 
 @trio_test

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from annexshell.logs.metadata import current_metadata, metadata_path
 from annexshell.model.key import Key
+from tests.support.rows import each_of
 
 
-@pytest.mark.parametrize(
-    ("content", "fields"),
+@each_of(
     [
         (b"1s f +a +b -a\n", {"f": {"b"}}),
         (b"1s f +a -a\n", {}),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from annexshell.logs.numbers import lenient_integer, lenient_word
+from tests.support.rows import each_of
 
 VECTORS: list[tuple[bytes, int | None]] = [
     (b"0x10", 16),
@@ -56,13 +57,12 @@ VECTORS: list[tuple[bytes, int | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("text", "number"), VECTORS)
+@each_of(VECTORS)
 def test_whole_numbers(text: bytes, number: int | None) -> None:
     assert lenient_integer(text) == number
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
+@each_of(
     [
         (b"3", 3),
         (b"-3", -3),

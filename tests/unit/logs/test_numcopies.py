@@ -6,12 +6,12 @@ import pytest
 
 from annexshell.logs.numcopies import numcopies, with_numcopies
 from annexshell.model.clock import SECOND, Clock
+from tests.support.rows import each_of
 
 NOW = Clock(9 * SECOND)
 
 
-@pytest.mark.parametrize(
-    ("content", "number"),
+@each_of(
     [
         (b"", None),
         (b"1s 3\n", 3),

@@ -22,43 +22,43 @@ def _write(repo: Repo, text: str) -> None:
 
 
 # As git-annex 10.20261026 reads them.
-@pytest.mark.parametrize(
-    "attribute, number",
-    [
-        *(("annex.numcopies=3", 3), ("annex.numcopies=0x10", 16)),
-        *(("annex.numcopies=0o7", 7), ("annex.numcopies=1x", 1)),
-        *(("annex.numcopies=(3)", 3), ("annex.numcopies=3k", 3)),
-        *(("annex.numcopies=0", 1), ("annex.numcopies=-1", 1)),
-        *(("annex.numcopies=foo", None), ("annex.numcopies=1.5", None)),
-        *(("annex.numcopies", None), ("-annex.numcopies", None)),
-        *(("annex.numcopies=", None), ("annex.mincopies=3", None)),
-    ],
+VALUES = (
+    *(("annex.numcopies=3", 3), ("annex.numcopies=0x10", 16)),
+    *(("annex.numcopies=0o7", 7), ("annex.numcopies=1x", 1)),
+    *(("annex.numcopies=(3)", 3), ("annex.numcopies=3k", 3)),
+    *(("annex.numcopies=0", 1), ("annex.numcopies=-1", 1)),
+    *(("annex.numcopies=foo", None), ("annex.numcopies=1.5", None)),
+    *(("annex.numcopies", None), ("-annex.numcopies", None)),
+    *(("annex.numcopies=", None), ("annex.mincopies=3", None)),
 )
-def test_values(repo: Repo, attribute: str, number: int | None) -> None:
-    _write(repo, f"*.x {attribute}\n")
-    assert attribute_numcopies(repo.open(), "d/file.x") == number
-    assert attribute_numcopies(repo.open(), "file.y") is None
+NAMES = (
+    *("-z", "--all", "--", ":(top)x", ":!x", "new\nline", "tab\t", 'quo"te', "*"),
+    *("caf\u00e9", "\udcff", " ", "d/-z", "x\\y", ".git/x", "a/" * 3000 + "x"),
+)
+OUTSIDE = ("", "../x", "..", "../repo/x", "/x", "a\0b", "x" * 100_000)
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *("-z", "--all", "--", ":(top)x", ":!x", "new\nline", "tab\t", 'quo"te', "*"),
-        *("caf\u00e9", "\udcff", " ", "d/-z", "x\\y", ".git/x", "a/" * 3000 + "x"),
-    ],
-)
-def test_a_name_is_only_a_name(repo: Repo, name: str) -> None:
+def test_values(repo: Repo) -> None:
+    opened = repo.open()
+    for attribute, number in VALUES:
+        _write(repo, f"*.x {attribute}\n")
+        assert attribute_numcopies(opened, "d/file.x") == number, attribute
+        assert attribute_numcopies(opened, "file.y") is None, attribute
+
+
+def test_a_name_is_only_a_name(repo: Repo) -> None:
     _write(repo, "* annex.numcopies=4\n")
-    assert attribute_numcopies(repo.open(), name) == 4
+    opened = repo.open()
+    for name in NAMES:
+        assert attribute_numcopies(opened, name) == 4, name
 
 
-@pytest.mark.parametrize(
-    "name", ["", "../x", "..", "../repo/x", "/x", "a\0b", "x" * 100_000]
-)
-def test_what_is_no_file_of_the_repository_has_none(repo: Repo, name: str) -> None:
+def test_what_is_no_file_of_the_repository_has_none(repo: Repo) -> None:
     """git refuses these, which ends git-annex-shell; see docs/defects.md."""
     _write(repo, "* annex.numcopies=4\n")
-    assert attribute_numcopies(repo.open(), name) is None
+    opened = repo.open()
+    for name in OUTSIDE:
+        assert attribute_numcopies(opened, name) is None, name
 
 
 def test_attributes_of_the_work_tree_count_wherever_we_are(

@@ -15,6 +15,7 @@ from annexshell.repository.branch import Branch
 from annexshell.wanted.facts import Configuration
 from tests.support.content import HELLO, sha256_key, write_object
 from tests.support.repositories import K_LOG, U1, U2, U3, K, Repo, plain_repo
+from tests.support.rows import each_of
 from tests.unit.placement.looking import Counting, facts_of
 
 
@@ -24,8 +25,7 @@ def repo(tmp_path: Path) -> Repo:
 
 
 # Observed of PUT at a cluster of git-annex 10.20261026, in a repository /a/b/gw.
-@pytest.mark.parametrize(
-    "name, path",
+@each_of(
     [
         *((b"x", "x"), (b"./x", "x"), (b"d/../x", "x"), (b".//x", "x"), (b"x/", "x")),
         *((b"x/.", "x"), (b"d//x", "d/x"), (b"d/e/../x", "d/x"), (b"d/x/", "d/x")),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,8 @@ from annexshell.placement.placer import RepositoryPlacer
 from annexshell.repository.accounts import Accounts
 from annexshell.repository.branch import Branch
 from annexshell.repository.sizes import Deciding, RepoSizes
+from annexshell.wanted import balanced
+from annexshell.wanted.balanced import Space
 from tests.support.repositories import K_LOG, U1, U2, U3, K, Repo, plain_repo
 from tests.unit.placement.looking import CLUSTER, Counting, of_uuids, pushed
 
@@ -170,6 +172,41 @@ def test_what_is_wrong_with_an_expression_is_said_once(
     caplog.clear()
     assert _wanted(one) == [U2]
     assert "\x1b" not in caplog.text and "cellar" in caplog.messages[0]
+
+
+def test_one_upload_is_one_search_and_one_look_at_the_settings(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many nodes there are."""
+    pushed(
+        repo,
+        cluster=CLUSTER,
+        group=of_uuids({U2: "g", U3: "g"}),
+        maxsize=ROOM,
+        preferred_content=of_uuids(dict.fromkeys(NODES, "sizebalanced=g")),
+        uuid=of_uuids({U2: "", U3: ""}),
+    )
+    done: list[str] = []
+    search, source = balanced._emptiest, Branch.source
+
+    def searched(members: frozenset[UUID], count: int, space: Space) -> list[UUID]:
+        done.append("search")
+        return search(members, count, space)
+
+    def looked(self: Branch, paths: Iterable[bytes]) -> object:
+        done.append("look")
+        return source(self, paths)
+
+    monkeypatch.setattr(balanced, "_emptiest", searched)
+    monkeypatch.setattr(Branch, "source", looked)
+    repository = repo.open()
+    with closing(RepositoryPlacer(repository, Branch(repository))) as one:
+        assert len(_wanted(one, _key(1))) == 1
+        done.clear()
+        assert len(_wanted(one, _key(2))) == 1
+        assert sorted(done) == ["look", "search"]
+        pushed(repo, preferred_content="", maxsize="")
+        assert _wanted(one, _key(3)) == _wanted(one, _key(4)) == [U2, U3]
 
 
 def test_choosing_that_fails_reserves_nothing(repo: Repo, placer: Make) -> None:

@@ -49,6 +49,25 @@ def test_a_new_one_has_what_git_annex_expects(path: str, sizes: SizeDb) -> None:
     assert not os.path.exists(os.path.dirname(path) + ".tmp")
 
 
+def test_a_new_one_is_made_in_one_transaction(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for the disk, and so would the first upload."""
+    said: list[str] = []
+    connect = sqlite3.connect
+
+    def traced(name: str) -> sqlite3.Connection:
+        opened = connect(name)
+        opened.set_trace_callback(said.append)
+        return opened
+
+    monkeypatch.setattr(sqlite3, "connect", traced)
+    create(str(tmp_path / "reposize/db/db"), Sharing(), str(tmp_path))
+    begun = said.index("BEGIN")
+    assert all(text.startswith("CREATE") for text in said[begun + 1 : -1])
+    assert said[-1] == "COMMIT" and len(said) > begun + 5
+
+
 @pytest.mark.parametrize(
     ("sharing", "file", "directory"),
     [(None, 0o600, 0o700), ("group", 0o660, 0o2770), ("0640", 0o640, 0o2750)],

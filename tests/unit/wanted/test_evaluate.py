@@ -14,14 +14,14 @@ from annexshell.wanted.facts import Configuration, Question
 from annexshell.wanted.parse import parse
 from annexshell.wanted.preferences import Preferences
 from tests.support.facts import KEY, ME, GivenFacts, answer, wants
+from tests.support.rows import each, each_of
 
 OTHER = UUID(b"5b22dd3f-0000-4000-8000-000000000002")
 CLUSTER = UUID(b"acaaaaaa-0000-8000-8000-000000000001")
 GROUPED = Configuration(groups={ME: frozenset("G"), OTHER: frozenset("G")})
 
 
-@pytest.mark.parametrize(
-    ("text", "asked"),
+@each_of(
     [
         ("anything", []),
         ("include=*", []),
@@ -73,8 +73,7 @@ def test_without_file_and_key_it_is_the_default() -> None:
     assert answer(configuration, facts, default=True).wanted
 
 
-@pytest.mark.parametrize(
-    "text",
+@each(
     [
         *(
             "copies=0",
@@ -127,8 +126,7 @@ def test_preferred_directories_of_special_remotes() -> None:
     assert not answer(configuration, GivenFacts(file="public/f")).wanted
 
 
-@pytest.mark.parametrize(
-    ("key", "secure"),
+@each_of(
     [
         ("SHA256E-s1--x.y", True),
         ("SHA3_512--x", True),

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from annexshell.wanted.globs import compile_glob
+from tests.support.rows import each_of
 from tests.support.vectors import vectors
 
 _DATA = Path(__file__).resolve().parents[2] / "data" / "globs.json"
@@ -65,8 +66,7 @@ def test_the_characters_that_a_bracket_takes(section: str) -> None:
             assert glob.automaton.matches(f"Z{char}Z") is expected, (piece, char)
 
 
-@pytest.mark.parametrize(
-    ("glob", "name", "matches"),
+@each_of(
     [
         ("?>-", "a-", True),
         ("?>-", "_-", True),
@@ -146,7 +146,7 @@ def test_hostile_globs_come_to_an_end(name: str, ignore_case: bool) -> None:
 
 
 def test_a_glob_longer_than_the_name_is_never_run() -> None:
-    glob = compile_glob("a" * 1_000_000 + "*", path=True, ignore_case=True)
+    glob = compile_glob("a" * 100_000 + "*", path=True, ignore_case=True)
     assert glob is not None
     assert not glob.matches("a" * 65536)
     assert "automaton" not in vars(glob)

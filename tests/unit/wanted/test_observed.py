@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-import pytest
 
 from annexshell.logs.mapped import Trust
 from annexshell.model.ids import UUID
@@ -15,6 +14,7 @@ from annexshell.model.key import Key
 from annexshell.wanted.facts import Configuration
 from annexshell.wanted.parse import messages, parse
 from tests.support.facts import KEY, GivenFacts, answer, wants
+from tests.support.rows import each
 from tests.support.vectors import vectors
 
 UUIDS = [
@@ -52,9 +52,7 @@ def test_random_expressions() -> None:
         assert (parsed.says_nothing or wants(text)) == (value == "T"), text
 
 
-@pytest.mark.parametrize(
-    "case", vectors("matchexpression")["cases"], ids=lambda case: repr(case["expr"])
-)
+@each(vectors("matchexpression")["cases"])
 def test_matchexpression(case: dict[str, Any]) -> None:
     text, result = case["expr"], case["result"]
     parsed = parse(text)
@@ -71,7 +69,7 @@ def test_matchexpression(case: dict[str, Any]) -> None:
         assert (parsed.says_nothing or wants(text, facts)) is result
 
 
-@pytest.mark.parametrize("row", vectors("location_terms")["rows"], ids=str)
+@each(vectors("location_terms")["rows"])
 def test_locations(row: tuple[str, int, list[str], list[str] | None]) -> None:
     text, numcopies, get, drop = row
     given = vectors("location_terms")
@@ -96,7 +94,7 @@ def test_locations(row: tuple[str, int, list[str], list[str] | None]) -> None:
     assert unwanted == drop
 
 
-@pytest.mark.parametrize("row", vectors("metadata_terms")["rows"], ids=str)
+@each(vectors("metadata_terms")["rows"])
 def test_metadata(row: tuple[str, list[str] | None]) -> None:
     text, matching = row
     if matching is None:
@@ -119,7 +117,7 @@ def _fields(settings: list[str]) -> dict[str, frozenset[str]]:
     return fields
 
 
-@pytest.mark.parametrize("row", vectors("group_expansion")["rows"], ids=str)
+@each(vectors("group_expansion")["rows"])
 def test_groups(row: tuple[list[str], dict[str, str], str | None, str]) -> None:
     groups, group_preferred, text, kind = row
     configuration = Configuration(
@@ -133,9 +131,7 @@ def test_groups(row: tuple[list[str], dict[str, str], str | None, str]) -> None:
     assert kinds[(there, absent)] == kind
 
 
-@pytest.mark.parametrize(
-    "case", vectors("balanced_states")["cases"], ids=lambda case: str(case["expr"])
-)
+@each(vectors("balanced_states")["cases"])
 def test_balanced(case: dict[str, Any]) -> None:
     configuration = Configuration(
         preferred=dict.fromkeys(UUIDS, case["expr"]),

@@ -13,6 +13,7 @@ from annexshell.wanted.parse import parse
 from annexshell.wanted.preferences import Compiled, Preferences
 from annexshell.wanted.standard import STANDARD
 from tests.support.facts import ME, GivenFacts, answer
+from tests.support.rows import each_of
 
 OTHER = UUID(b"5b22dd3f-0000-4000-8000-000000000002")
 
@@ -121,8 +122,7 @@ def test_whether_sizes_matter(text: str, uses: bool) -> None:
     assert _compiled(text, group_preferred=group, groups=groups).uses_sizes is uses
 
 
-@pytest.mark.parametrize(
-    ("text", "unstable"),
+@each_of(
     [
         ("not present", ("present",)),
         ("not (not present)", ()),

@@ -10,6 +10,7 @@ from annexshell.wanted.quantities import (
     parse_size,
     precise_size,
 )
+from tests.support.rows import each_of
 from tests.support.vectors import vectors
 
 ABSURD = ("NaN", "Infinity", "1e400", "1.7976931348623157e308")
@@ -30,8 +31,7 @@ def test_no_size_is_beyond_a_double(text: str) -> None:
     assert parse_size(text) is None
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
+@each_of(
     [
         ("0x1k", 1000),
         ("0x1e1", 481),
@@ -61,8 +61,7 @@ def test_hostile_sizes_are_printed() -> None:
     assert precise_size(-5) == "-5.0 B"
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
+@each_of(
     [
         ("1x", 1),
         ("0x10", 16),
@@ -98,8 +97,7 @@ def test_numbers_of_copies_wrap_around() -> None:
     assert parse_number("9223372036854775808") == -(2**63)
 
 
-@pytest.mark.parametrize(
-    ("text", "number"),
+@each_of(
     [
         ("5", 5.0),
         (" 5 ", 5.0),
