@@ -58,7 +58,9 @@ class LiveFile(Closing):
             try:
                 lock = lock_descriptor(fd, path, exclusive=True)
             except OSError:
-                unlink_quietly(path)  # Where nothing can be locked, each try leaves one.
+                unlink_quietly(
+                    path
+                )  # Where nothing can be locked, each try leaves one.
                 raise
             if lock is None:
                 continue
