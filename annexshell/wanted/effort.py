@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from annexshell.errors import AnnexshellError
 
-MOST_WORK = 200_000_000
-"""About two seconds: each unit is some ten nanoseconds. What people configure takes less
+MOST_WORK = 500_000_000
+"""About five seconds: each unit is some ten nanoseconds. What people configure takes less
 than a hundredth of it."""
 JUMP = 20
 MEMBER = 15

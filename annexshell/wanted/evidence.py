@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from annexshell.wanted.expression import Expression, Program
 
 _NOBODY: frozenset[UUID] = frozenset()
+_PICKING = 12 * MEMBER
 
 
 class Expansions(NamedTuple):
@@ -138,7 +139,7 @@ class Known:
             found = rebalanced(members, count, space, self.configuration.threshold)
         else:
             found = fully_balanced(members, count, space)
-        self.spend(JUMP + MEMBER * len(members) * (space.picks - before))
+        self.spend(JUMP + _PICKING * len(members) * (space.picks - before))
         return found
 
     def _space(self, key: Key, limited: bool) -> Space:

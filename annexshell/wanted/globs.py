@@ -34,6 +34,8 @@ _MOST_PARTS = 200
 
 _LEAST = 100
 """Units of work, see `Glob.work`."""
+_STEP = 1000
+"""For a character that the second matcher takes."""
 _COMPILING = 2000
 """Units for each part that Python's engine compiles."""
 _CASED = 3000
@@ -92,9 +94,9 @@ class Glob:
             return _LEAST
         parts = len(self.items)
         if len(text) > self._longest_for_regex:
-            return _LEAST + self._weight + len(text) * (_LEAST + parts // 20)
+            return _LEAST + self._weight + len(text) * (_STEP + parts // 20)
         compiling = 0 if "_regex" in self.__dict__ else _COMPILING * (parts + 10)
-        each = parts // 2 + 1 if compiling or self._regex else _LEAST + parts // 20
+        each = parts // 2 + 1 if self._regex is not None else _STEP + parts // 20
         return _LEAST + compiling + self._weight + len(text) * each
 
     @cached_property
@@ -104,7 +106,7 @@ class Glob:
         found = sum(len(one.ranges) for one in ones) * (10 + len(self.items) // 100)
         if self._ignore_case:
             spans = (high - low for one in ones for low, high in one.ranges)
-            found += sum(100 * min(span, _CASED) for span in spans)
+            found += sum(200 * min(span, _CASED) for span in spans)
         return found
 
     @cached_property
