@@ -15,6 +15,9 @@ from annexshell.repository.open import Repository
 _ATTRIBUTE = "annex.numcopies"
 _MAX_NAME = 64 << 10
 """Bytes; of names in the protocol there are at most half as many."""
+LIMIT = 5.0
+"""Seconds. Whoever may push chooses the patterns of .gitattributes, and git goes back and
+forth in them for ever."""
 
 
 def attribute_numcopies(repository: Repository, file: str) -> int | None:
@@ -40,7 +43,7 @@ def _value(repository: Repository, name: str) -> bytes:
     if tree is not None:
         where.append(f"--work-tree={tree}")
     words = ("check-attr", "-z", _ATTRIBUTE, "--", name)
-    answer = git_output(repository.git_dir, *where, *words)
+    answer = git_output(repository.git_dir, *where, *words, limit=LIMIT)
     # PATH NUL ATTRIBUTE NUL VALUE NUL, and a path can hold anything but NUL.
     fields = answer.split(b"\0")
     return fields[2] if len(fields) > 2 else b""

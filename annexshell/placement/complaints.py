@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 _SHOWN = 3
 """Problems of one expression; `annexshell-admin wanted check` has all."""
 _LONGEST = 120
+_REASONS = 100
+"""So many are told in one session: whoever pushes could fill the log."""
 
 
 class Complaints:
@@ -25,6 +27,7 @@ class Complaints:
         self._config = repository.config
         self._branch = branch
         self._said: set[tuple[UUID, str]] = set()
+        self._reasons: set[str] = set()
 
     def look_at(self, uuid: UUID, compiled: Compiled | None) -> None:
         """Log what is wrong with the repository's expression, if that is news."""
@@ -50,6 +53,14 @@ class Complaints:
                 *(name, _short(" ".join(compiled.unstable)), check),
             )
 
+    def cannot_tell(self, key: str, error: Exception) -> None:
+        """Log why it cannot be told who wants a key, each reason once."""
+        reason = _short(str(error), 2 * _LONGEST)
+        if reason in self._reasons or len(self._reasons) >= _REASONS:
+            return
+        self._reasons.add(reason)
+        log.warning("cannot tell who wants %s, so all do: %s", key, reason)
+
     def _name_of(self, uuid: UUID) -> str:
         """The remote's name, else the description, else the uuid; for a terminal."""
         text = os.fsdecode(uuid)
@@ -62,6 +73,6 @@ class Complaints:
             return printable(uuid)
 
 
-def _short(text: str) -> str:
-    shown = printable(text)
-    return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"
+def _short(text: str, longest: int = _LONGEST) -> str:
+    shown = printable(text[: longest + 1])
+    return shown if len(shown) <= longest else shown[:longest] + "…"

@@ -15,7 +15,11 @@ from annexshell.model.key import Key
 from annexshell.placement.attributes import attribute_numcopies
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import Repository
+from annexshell.wanted.effort import TooMuchWork
 from annexshell.wanted.facts import Configuration
+
+_MOST = 1 << 20
+"""Bytes of one log about a key that are looked through; in memory each takes fifty."""
 
 
 def associated_file(name: bytes, top: str) -> str | None:
@@ -50,7 +54,7 @@ class BranchFacts:
     """The `Facts` of one key in one repository. Each is read once, when it is asked for.
 
     ``file`` is as `associated_file` gives it. Raises BranchUnreadable, JournalFailed,
-    StorageFailed, GitFailed and OSError.
+    StorageFailed, GitFailed and OSError, and TooMuchWork for a log that is too large.
     """
 
     def __init__(
@@ -134,21 +138,28 @@ class BranchFacts:
         if self._key is None:
             return {}
         path = metadata_path(self._key, one_level=self._one_level)
-        return current_metadata(self._branch.read(path))
+        return current_metadata(self._read(path))
 
     @cached_property
     def _urls(self) -> frozenset[str]:
         if self._key is None:
             return frozenset()
         path = urls_path(self._key, one_level=self._one_level)
-        return present_urls(self._branch.read(path))
+        return present_urls(self._read(path))
 
     @cached_property
     def _equivalents(self) -> frozenset[Key]:
         if self._key is None:
             return frozenset()
         path = equivalent_path(self._key, one_level=self._one_level)
-        return equivalent_keys(self._branch.read(path))
+        return equivalent_keys(self._read(path))
+
+    def _read(self, path: bytes) -> bytes:
+        content = self._branch.read(path)
+        if len(content) > _MOST:
+            name = path.rpartition(b".")[2].decode()
+            raise TooMuchWork(detail=f"its .{name} log has over {_MOST} bytes")
+        return content
 
     @cached_property
     def _numcopies(self) -> int | None:

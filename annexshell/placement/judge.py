@@ -33,7 +33,10 @@ class Judge:
         absent: frozenset[UUID] = frozenset(),
         known: Known | None = None,
     ) -> Answer:
-        """Whether the repository wants the key, and by which kind of term."""
+        """Whether the repository wants the key, and by which kind of term.
+
+        ``known`` is shared by all questions about these facts. Raises TooMuchWork.
+        """
         question = Question(uuid, facts, self.configuration, default, absent)
         return evaluate(self.preferences.preferred(uuid), question, known)
 

@@ -7,7 +7,6 @@ before has changed, and so stores extra copies.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,6 @@ from annexshell.wanted.preferences import Preferences
 if TYPE_CHECKING:
     from annexshell.repository.sizes import RepoSizes
 
-log = logging.getLogger(__name__)
-
 _UNREADABLE = (AnnexshellError, GitFailed, OSError)
 
 
@@ -50,8 +47,10 @@ class Sight:
 
     def wants(self, uuid: UUID) -> bool:
         """See `View`. Where a fact cannot be read the key is taken for wanted."""
-        self.complaints.look_at(uuid, self.judge.preferences.preferred(uuid))
+        preferences = self.judge.preferences
         try:
+            self._known.spend(preferences.work(uuid))
+            self.complaints.look_at(uuid, preferences.preferred(uuid))
             return self.judge.wants(uuid, self.facts, default=True, known=self._known)
         except _UNREADABLE as error:
             self._tell(error)
@@ -76,8 +75,7 @@ class Sight:
     def _tell(self, error: Exception) -> None:
         if not self.told:
             self.told = True
-            reason = printable(error)
-            log.warning("cannot tell who wants %s, so all do: %s", self._key, reason)
+            self.complaints.cannot_tell(self._key, error)
 
 
 class Outlook:
@@ -167,5 +165,4 @@ def _goes_by_sizes(judge: Judge) -> bool:
     nodes = frozenset[UUID]().union(*judge.configuration.clusters.values())
     if not nodes.isdisjoint(judge.configuration.maxsize):
         return True
-    found = (judge.preferences.preferred(node) for node in nodes)
-    return any(compiled is not None and compiled.uses_sizes for compiled in found)
+    return judge.preferences.may_use_sizes(nodes)

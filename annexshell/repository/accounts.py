@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import logging
 import os
+import stat
 import threading
 import time
 from collections import Counter
@@ -26,6 +27,7 @@ from annexshell.errors import AnnexshellError
 from annexshell.logs.location import holders
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
+from annexshell.repository.errors import SizesUnusable
 from annexshell.repository.open import Repository
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ class Accounts:
         with self._mutex:
             self._let_go()
             with suppress(OSError):  # Then it is not there any more.
-                status = os.stat(self.path)
+                status = os.lstat(self.path)
                 self._shunned = status.st_dev, status.st_ino
 
     def close(self) -> bool:
@@ -191,11 +193,15 @@ class Accounts:
     def _opened(self) -> SizeDb | None:
         """The database that is there now: it may have been deleted, or replaced."""
         try:
-            status = os.stat(self.path)
+            status = os.lstat(self.path)
         except OSError:
             self._let_go()
             self._stale.clear()
             return None
+        if not stat.S_ISREG(status.st_mode):
+            # Another user's work: a link could lead to any database of ours.
+            self._let_go()
+            raise SizesUnusable(where=self.path, detail="it is no regular file")
         identity = status.st_dev, status.st_ino
         if identity == self._shunned:
             return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import select
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -84,11 +85,30 @@ def is_inherited(variable: str) -> bool:
     return os.environ.get(variable) == "1"
 
 
-def git_output(git_dir: str, *words: str) -> bytes:
+def git_output(git_dir: str, *words: str, limit: float | None = None) -> bytes:
     """What ``git --git-dir=git_dir words…`` writes. Raises GitFailed.
 
-    Nothing that the repository's config names is run, see `inert_git`.
+    Nothing that the repository's config names is run, see `inert_git`. After ``limit``
+    seconds git is killed, which is a failure.
     """
+    pid, out, err = _started(git_dir, words)
+    try:
+        text, complaint = _drain(out, err, limit=limit)
+    except TimeoutError as error:
+        import signal  # rarely needed, and it loads more
+
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        detail = f"git was not done in {limit} seconds"
+        raise GitFailed(detail) from error
+    if os.waitpid(pid, 0)[1] != 0:
+        lines = complaint.decode("utf-8", "backslashreplace").splitlines()
+        raise GitFailed("; ".join(line.strip() for line in lines if line.strip()))
+    return text
+
+
+def _started(git_dir: str, words: tuple[str, ...]) -> tuple[int, int, int]:
+    """git's pid, and what its output and its complaints come from."""
     # git config runs nothing, and would list what we set as set.
     plain = words[0] == "config"
     start = ["git", f"--git-dir={git_dir}"] if plain else inert_git(git_dir)
@@ -112,26 +132,32 @@ def git_output(git_dir: str, *words: str) -> bytes:
     finally:
         os.close(out_child)
         os.close(err_child)
-    text, complaint = _drain(out, err)
-    if os.waitpid(pid, 0)[1] != 0:
-        lines = complaint.decode("utf-8", "backslashreplace").splitlines()
-        raise GitFailed("; ".join(line.strip() for line in lines if line.strip()))
-    return text
+    return pid, out, err
 
 
-def _drain(*descriptors: int) -> list[bytes]:
-    """All that comes out of each, read together so that neither can block the other."""
+def _drain(*descriptors: int, limit: float | None = None) -> list[bytes]:
+    """All that comes out of each, read together so that neither can block the other.
+
+    They are closed. Raises TimeoutError.
+    """
+    end = None if limit is None else time.monotonic() + limit
     chunks: dict[int, list[bytes]] = {fd: [] for fd in descriptors}
     waiting = select.poll()
     for fd in descriptors:
         waiting.register(fd, select.POLLIN)
-    still_open = len(descriptors)
-    while still_open:
-        for fd, _ in waiting.poll():
+    unread = set(descriptors)
+    while unread:
+        left = None if end is None else max(0.0, (end - time.monotonic()) * 1000)
+        ready = waiting.poll(left)
+        if not ready and end is not None and time.monotonic() >= end:
+            for fd in unread:
+                os.close(fd)
+            raise TimeoutError
+        for fd, _ in ready:
             chunk = os.read(fd, 65536)
             chunks[fd].append(chunk)
             if not chunk:
                 waiting.unregister(fd)
                 os.close(fd)
-                still_open -= 1
+                unread.discard(fd)
     return [b"".join(chunks[fd]) for fd in descriptors]

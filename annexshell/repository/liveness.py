@@ -177,14 +177,15 @@ class Watch:
         path = f"{self._directory}/{pid}{_MISSING}"
         now = time.time()
         try:
-            seen = os.stat(path).st_mtime
+            seen = os.lstat(path).st_mtime
             if seen <= now:
                 return now - seen >= DOUBT
-            os.utime(path, (now, now))  # The clock was set back.
+            # The clock was set back.
+            os.utime(path, (now, now), follow_symlinks=False)
         except FileNotFoundError:
             with suppress(OSError):  # It counts until somebody can remember it.
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
-                os.utime(path, (now, now))
+                os.close(os.open(path, _NEW, 0o666))
+                os.utime(path, (now, now), follow_symlinks=False)
         except OSError:
             return False
         return False

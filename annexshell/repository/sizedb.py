@@ -6,14 +6,21 @@ transactions go together is told in `sizes` and `accounts`.
 
 SQLite locks the file with POSIX locks, which end when any descriptor of the file is closed:
 nothing here may open it but SQLite.
+
+Where a repository is shared, another user may have written what is in the file, be it a
+schema whose triggers and views never end. So nothing is run that the file asks for, no
+transaction goes on for ever, and what it has is not believed to be of the right type.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
+import math
 import os
 import shutil
 import sqlite3
+import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -54,6 +61,16 @@ BEGINNING = 10**18
 """The totals of a new database: only their differences mean anything, and none may come
 below 0 by removals of what was there before."""
 _GARBAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
+_SECURE = ("trusted_schema=OFF", "cell_size_check=ON")
+"""What SQLite recommends for files of others."""
+_MOST_BYTES = 32 << 20
+"""Of one value; a log of the branch has less."""
+_LONGEST = 10.0
+"""Seconds that one transaction may take, once it has begun."""
+_STEPS = 10_000
+"""Instructions of SQLite's between two looks at the clock."""
+_TOO_LARGE: int = 10**4200
+"""Sums of the sizes of keys are smaller, and Python can print what is smaller."""
 
 
 class Recorded(NamedTuple):
@@ -74,6 +91,22 @@ class Snapshot(NamedTuple):
     """The processes that have rows of what is on its way."""
 
 
+class _Clock:
+    """When SQLite has to give up; apart from `SizeDb`, which its connection must not keep."""
+
+    def __init__(self) -> None:
+        self._end = math.inf
+
+    def start(self) -> None:
+        self._end = time.monotonic() + _LONGEST
+
+    def stop(self) -> None:
+        self._end = math.inf
+
+    def is_over(self) -> bool:
+        return time.monotonic() > self._end
+
+
 class SizeDb:
     """An open database, for one thread at a time.
 
@@ -85,6 +118,7 @@ class SizeDb:
         self.path = path
         self.timeout = timeout
         self._serial = itertools.count(1)
+        self._clock = _Clock()
         with self._failing():
             name = f"file:{quote(os.fsencode(path))}?mode=rw"
             self._connection = sqlite3.connect(
@@ -104,15 +138,28 @@ class SizeDb:
             # changes, all of them together. They are in the journal, which is durable, and
             # whoever starts after that reads it there.
             self._connection.execute("PRAGMA synchronous=NORMAL")
-            listed = self._connection.execute("SELECT name FROM sqlite_master")
-            missing = _NAMES - {name for (name,) in listed}
-            if missing:
-                # A later git-annex may have other tables: those are not for us to judge.
-                kind = SizesBroken if missing == _NAMES else SizesUnusable
-                raise kind(where=self.path, detail=f"it has no table {min(missing)}")
+            for setting in _SECURE:
+                self._connection.execute(f"PRAGMA {setting}")
+            self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES)
+            self._connection.set_progress_handler(self._clock.is_over, _STEPS)
+            self._clock.start()
+            self._check_schema()
         except BaseException:
             self._connection.close()
             raise
+
+    def _check_schema(self) -> None:
+        run = self._connection.execute
+        listed = run("SELECT name FROM sqlite_master WHERE sql LIKE 'CREATE TABLE%'")
+        missing = _NAMES - {name for (name,) in listed}
+        if missing:
+            # A later git-annex may have other tables: those are not for us to judge.
+            kind = SizesBroken if missing == _NAMES else SizesUnusable
+            raise kind(where=self.path, detail=f"it has no table {min(missing)}")
+        triggers = run("SELECT 1 FROM sqlite_master WHERE type = 'trigger' LIMIT 1")
+        if triggers.fetchone():
+            detail = "it has a trigger, which git-annex makes none of"
+            raise SizesUnusable(where=self.path, detail=detail)
 
     def close(self) -> None:
         """Twice is harmless."""
@@ -266,11 +313,14 @@ class SizeDb:
         with self._failing():
             run = self._connection.execute
             run(f"PRAGMA busy_timeout={int(self.timeout * 1000)}")
+            self._clock.stop()
             run(f"BEGIN {kind}")
             try:
+                self._clock.start()
                 yield run
                 run("COMMIT")
             except BaseException:
+                self._clock.stop()
                 if self._connection.in_transaction:
                     run("ROLLBACK")
                 raise
@@ -284,9 +334,12 @@ class SizeDb:
 
     def _numbers(self, rows: list[tuple[Any, Any]]) -> dict[UUID, int]:
         try:
-            return {UUID(_blob(repo)): int(number) for repo, number in rows}
-        except ValueError as error:
+            found = {UUID(_blob(repo)): int(number) for repo, number in rows}
+        except (ValueError, TypeError, OverflowError) as error:
             raise SizesBroken(where=self.path, detail=error) from error
+        if any(abs(number) >= _TOO_LARGE for number in found.values()):
+            raise SizesBroken(where=self.path, detail="it has a size that cannot be")
+        return found
 
 
 def create(path: str, sharing: Sharing, top: str, repos: Iterable[UUID] = ()) -> None:
@@ -301,7 +354,9 @@ def create(path: str, sharing: Sharing, top: str, repos: Iterable[UUID] = ()) ->
     temporary = final + ".tmp"
     totals = [(repo, str(BEGINNING)) for repo in repos]
     shutil.rmtree(temporary, ignore_errors=True)
-    sharing.make_directories(temporary, top)
+    if temporary not in sharing.make_directories(temporary, top):
+        # A link, for instance: what it leads to is not ours.
+        raise FileExistsError(errno.EEXIST, "this is in the way", temporary)
     try:
         with closing(sqlite3.connect(f"{temporary}/db")) as database:
             database.execute("PRAGMA journal_mode=WAL")

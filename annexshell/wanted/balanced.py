@@ -49,6 +49,11 @@ class Space:
     _picks: dict[tuple[object, ...], Members] = attrs.field(factory=dict, init=False)
     _numbers: dict[Members, int] = attrs.field(factory=dict, init=False)
 
+    @property
+    def picks(self) -> int:
+        """How often it had to be worked out who is picked."""
+        return len(self._picks)
+
     @cached_property
     def known(self) -> Mapping[UUID, int]:
         """The sizes; may block, and raise what reading them raises."""

@@ -41,11 +41,14 @@ class MetadataTest:
     """One test; ``field`` is case-folded, as the names in `current_metadata` are."""
 
     field: str
-    _holds: Callable[[str], bool]
+    holds: Callable[[str], bool]
+    """Whether a value passes."""
+    work: Callable[[str], int]
+    """What comparing a value costs at most, in the units of `Effort`."""
 
     def matches(self, values: Iterable[str]) -> bool:
         """Whether any of the field's values passes."""
-        return any(map(self._holds, values))
+        return any(map(self.holds, values))
 
 
 def parse_metadata_test(text: str) -> MetadataTest | BadField | BadGlob:
@@ -56,11 +59,16 @@ def parse_metadata_test(text: str) -> MetadataTest | BadField | BadGlob:
         return BadField(name)
     rest = text[found.end() :]
     if found[0] in _COMPARE:
-        return MetadataTest(name.casefold(), _comparison(_COMPARE[found[0]], rest))
+        holds = _comparison(_COMPARE[found[0]], rest)
+        return MetadataTest(name.casefold(), holds, _work)
     glob = compile_glob(rest, path=False, ignore_case=True)
-    return (
-        BadGlob(rest) if glob is None else MetadataTest(name.casefold(), glob.matches)
-    )
+    if glob is None:
+        return BadGlob(rest)
+    return MetadataTest(name.casefold(), glob.matches, glob.work)
+
+
+def _work(value: str) -> int:
+    return 200 + len(value)
 
 
 def _comparison(compare: Compare, bound: str) -> Callable[[str], bool]:

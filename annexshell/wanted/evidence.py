@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 from annexshell.logs.clusters import with_clusters
@@ -15,12 +16,14 @@ from annexshell.wanted.balanced import (
     fully_size_balanced,
     rebalanced,
 )
+from annexshell.wanted.effort import JUMP, MEMBER, Effort
 from annexshell.wanted.facts import Configuration, Facts, Question
 
 if TYPE_CHECKING:
     from annexshell.wanted.expression import Expression, Program
 
 _NOBODY: frozenset[UUID] = frozenset()
+_PICKING = 12 * MEMBER
 
 
 class Expansions(NamedTuple):
@@ -85,11 +88,15 @@ class Known:
     """What is the same for all repositories that are asked about one key.
 
     Whoever asks for many of them gives this to each evaluation, as long as the facts are
-    to count as they were: they are asked for once, and so is what follows from them.
+    to count as they were: they are asked for once, and so is what follows from them. All
+    evaluations together may take as much as there is of ``effort``.
     """
 
-    def __init__(self, facts: Facts, configuration: Configuration) -> None:
+    def __init__(
+        self, facts: Facts, configuration: Configuration, effort: Effort | None = None
+    ) -> None:
         self.facts, self.configuration = facts, configuration
+        self.spend = (effort or Effort()).spend
         self._holders: frozenset[UUID] | None = None
         self._locations: frozenset[UUID] | None = None
         self._numcopies: int | None = None
@@ -104,7 +111,9 @@ class Known:
     def locations(self) -> frozenset[UUID]:
         """The living ones of them, and their clusters."""
         if self._locations is None:
-            self._locations = self.configuration.locations(self.holders())
+            holders = self.holders()
+            self.spend(MEMBER * len(holders))
+            self._locations = self.configuration.locations(holders)
         return self._locations
 
     def numcopies(self, *, attributes: bool = True) -> int:
@@ -123,11 +132,15 @@ class Known:
     ) -> frozenset[UUID]:
         """Those of ``members`` that are chosen for the key (spec 04 §7)."""
         space = self._space(key, not members.isdisjoint(self.configuration.maxsize))
+        before = space.picks
         if by_size:
-            return fully_size_balanced(members, count, space)
-        if self.configuration.rebalance:
-            return rebalanced(members, count, space, self.configuration.threshold)
-        return fully_balanced(members, count, space)
+            found = fully_size_balanced(members, count, space)
+        elif self.configuration.rebalance:
+            found = rebalanced(members, count, space, self.configuration.threshold)
+        else:
+            found = fully_balanced(members, count, space)
+        self.spend(JUMP + _PICKING * len(members) * (space.picks - before))
+        return found
 
     def _space(self, key: Key, limited: bool) -> Space:
         """Without limits neither sizes nor holders matter, and are not asked for."""
@@ -165,7 +178,8 @@ class Evidence:
         self._expanded: dict[str, bool] = {}
         self._copies: frozenset[UUID] | None = None
         self._reliable: frozenset[UUID] | None = None
-        self._counts: dict[frozenset[Trust], int] = {}
+        self._counts: dict[Selector, int] = {}
+        self._within: dict[tuple[frozenset[UUID], Groups], int] = {}
         self._bounds: dict[tuple[frozenset[UUID], bool], list[int]] = {}
         self._present: bool | None = None
 
@@ -174,6 +188,7 @@ class Evidence:
         if self.trace is not None:
             return self._traced(program, self.trace)
         jumps, _, _ = program
+        self.known.spend(JUMP * len(jumps))
         at = program.entry
         while at >= 0:
             test, yes, no = jumps[at]
@@ -202,13 +217,19 @@ class Evidence:
             self.inside = outside
         return found
 
+    def worth(self, work: Callable[[str], int], text: str) -> bool:
+        """True, once the work that there is with ``text`` is paid for."""
+        self.known.spend(work(text))
+        return True
+
     def copies(self) -> frozenset[UUID]:
         """Locations that are repositories, without those that are assumed away."""
         if self._copies is None:
-            absent = self.question.absent
+            absent, locations = self.question.absent, self.locations()
+            self.known.spend(MEMBER * len(locations))
             self._copies = frozenset(
                 uuid
-                for uuid in self.locations()
+                for uuid in locations
                 if uuid not in absent and not is_cluster_uuid(uuid)
             )
         return self._copies
@@ -224,27 +245,34 @@ class Evidence:
 
     def count(self, selector: Selector) -> int:
         """How many copies ``selector`` has."""
-        if selector.group is not None:
-            return len(self.copies() & self.members(selector.group))
-        levels = selector.levels
-        if levels is None:
-            return len(self.copies())
-        found = self._counts.get(levels)
+        found = self._counts.get(selector)
         if found is None:
-            trusted = self.configuration.trusted
-            found = sum(1 for uuid in self.copies() if trusted(uuid) in levels)
-            self._counts[levels] = found
+            found = self._counts[selector] = self._counted(selector)
         return found
+
+    def _counted(self, selector: Selector) -> int:
+        copies, levels = self.copies(), selector.levels
+        if selector.group is not None:
+            return self.within(copies, Groups((selector.group,)))
+        if levels is None:
+            return len(copies)
+        trusted = self.configuration.trusted
+        return sum(1 for uuid in copies if trusted(uuid) in levels)
 
     def outside(self, group: str) -> int:
         """How many copies are not in the group, without the untrusted (spec 04 §7.1)."""
-        return len(self.reliable() - self.members(group))
+        return len(self.reliable()) - self.within(self.reliable(), Groups((group,)))
 
-    def within(self, copies: frozenset[UUID], chosen: Groups) -> frozenset[UUID]:
-        """Those of the copies that are in the groups."""
-        if chosen.added:
-            copies &= frozenset[UUID]().union(*map(self.members, chosen.added))
-        return copies.difference(*map(self.members, chosen.removed))
+    def within(self, copies: frozenset[UUID], chosen: Groups) -> int:
+        """How many of the copies are in the groups."""
+        found = self._within.get((copies, chosen))
+        if found is None:
+            added = [self.members(group) for group in chosen.added]
+            removed = [self.members(group) for group in chosen.removed]
+            self.known.spend(MEMBER * sum(map(len, (copies, *added, *removed))))
+            some = copies & frozenset[UUID]().union(*added) if added else copies
+            found = self._within[copies, chosen] = len(some.difference(*removed))
+        return found
 
     def members(self, group: str) -> frozenset[UUID]:
         """Those that are in the group; none of an unknown one."""

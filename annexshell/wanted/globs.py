@@ -32,6 +32,15 @@ _MOST_WORK = 1 << 20
 _MOST_PARTS = 200
 """Parts of a glob that Python's engine is used for; it compiles slowly."""
 
+_LEAST = 100
+"""Units of work, see `Glob.work`."""
+_STEP = 1000
+"""For a character that the second matcher takes."""
+_COMPILING = 2000
+"""Units for each part that Python's engine compiles."""
+_CASED = 3000
+"""About so many characters are not the same in both cases."""
+
 _MOST_ASSERTIONS = 1000
 """What matches no character is not bounded by the length of the name."""
 
@@ -78,6 +87,27 @@ class Glob:
             if self._regex is not None:
                 return self._regex.fullmatch(text) is not None
         return self.automaton.matches(text)
+
+    def work(self, text: str) -> int:
+        """What `matches` costs at most, in the units of `Effort`."""
+        if len(text) < self._shortest:
+            return _LEAST
+        parts = len(self.items)
+        if len(text) > self._longest_for_regex:
+            return _LEAST + self._weight + len(text) * (_STEP + parts // 20)
+        compiling = 0 if "_regex" in self.__dict__ else _COMPILING * (parts + 10)
+        each = parts // 2 + 1 if self._regex is not None else _STEP + parts // 20
+        return _LEAST + compiling + self._weight + len(text) * each
+
+    @cached_property
+    def _weight(self) -> int:
+        """For making what matches, and what it has to look up for each text."""
+        ones = [item for item in self.items if isinstance(item, One)]
+        found = sum(len(one.ranges) for one in ones) * (10 + len(self.items) // 100)
+        if self._ignore_case:
+            spans = (high - low for one in ones for low, high in one.ranges)
+            found += sum(200 * min(span, _CASED) for span in spans)
+        return found
 
     @cached_property
     def _shortest(self) -> int:

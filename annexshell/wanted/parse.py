@@ -18,6 +18,9 @@ from annexshell.wanted.caret import caret
 from annexshell.wanted.expression import BadTerm, Expression, Operator, Step, Term
 from annexshell.wanted.terms import term
 
+LONGEST = 128 << 10
+"""Characters. As much as one argument of a command can have on Linux: longer expressions
+come from nobody who typed one, or generated one for `git annex wanted`."""
 TOKEN = re.compile(rf"[()]|[^(){SPACE}]+")
 """A word of an expression."""
 
@@ -152,12 +155,16 @@ class _Parser:
         self._started, self._awaited = True, False
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str, longest: int = LONGEST) -> Parsed:
     """What ``text`` says.
 
     Linear in its length. Never raises: what git-annex does not understand is a problem,
-    and so is a glob that cannot be compiled, which stops git-annex (spec 04 §3.4).
+    and so is a glob that cannot be compiled, which stops git-annex (spec 04 §3.4), and
+    what has more than ``longest`` characters: reading it takes seconds of each session.
     """
+    if len(text) > longest:
+        problem = Problem(longest, 1, f"longer than {longest} characters")
+        return Parsed(text, present(), (problem,))
     parser = _Parser()
     for found in TOKEN.finditer(text):
         parser.read(found[0], found.start())

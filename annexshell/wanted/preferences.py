@@ -6,15 +6,22 @@ counts as ``present``, and what is unstable matches nothing.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import attrs
 
 from annexshell.model.ids import UUID
 from annexshell.wanted.evidence import Expansions
 from annexshell.wanted.expression import Expression, joined
 from annexshell.wanted.facts import Configuration
-from annexshell.wanted.parse import Parsed, Problem, parse, present
+from annexshell.wanted.parse import LONGEST, Parsed, Problem, parse, present
 from annexshell.wanted.stability import explain_instability, unstable_terms
 from annexshell.wanted.standard import STANDARD
+
+_READING, _LOOKING = 150, 10
+"""Units of work for each character that is parsed, and that was parsed already."""
+_BALANCED = "balanced="
+"""Within the names of all terms that choose by sizes."""
 
 
 @attrs.frozen(eq=False)
@@ -60,6 +67,35 @@ class Preferences:
         if uuid not in self._preferred:
             self._preferred[uuid] = self._both(uuid)
         return self._preferred[uuid]
+
+    def work(self, uuid: UUID) -> int:
+        """What `preferred` costs at most, in the units of `Effort`."""
+        if uuid in self._preferred:
+            return 0
+        known = self.configuration
+        texts = {known.preferred.get(uuid, ""), known.required.get(uuid, "")}
+        texts |= {
+            known.group_preferred.get(group, "")
+            for group in known.groups.get(uuid, frozenset())
+            & known.group_preferred.keys()
+        }
+        new = sum(len(t) for t in texts if t not in self._parsed and len(t) <= LONGEST)
+        return _READING * new + _LOOKING * sum(map(len, texts))
+
+    def may_use_sizes(self, uuids: Iterable[UUID]) -> bool:
+        """Whether sizes can matter to any of them, by what the texts seem to say.
+
+        Nothing is parsed for it: of a large cluster most nodes are never asked about.
+        """
+        known = self.configuration
+        grouped = any(_BALANCED in text for text in known.group_preferred.values())
+        words = (_BALANCED, "groupwanted") if grouped else (_BALANCED,)
+        texts = (
+            by_uuid.get(uuid, "")
+            for uuid in uuids
+            for by_uuid in (known.preferred, known.required)
+        )
+        return any(word in text for text in texts for word in words)
 
     def required(self, uuid: UUID) -> Compiled | None:
         """What the repository has to have; None if nothing is said."""

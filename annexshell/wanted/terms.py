@@ -13,6 +13,7 @@ import attrs
 from annexshell.model.key import Key
 from annexshell.wanted import balancing
 from annexshell.wanted.compare import BadField, BadGlob, parse_metadata_test
+from annexshell.wanted.effort import MEMBER
 from annexshell.wanted.evidence import ALL, Evidence, Groups, groups, selector
 from annexshell.wanted.expression import BadTerm, Instability, Term
 from annexshell.wanted.globs import Glob, compile_glob
@@ -62,11 +63,14 @@ def _include(text: str) -> Made | BadTerm:
     glob = _glob(text)
     if isinstance(glob, BadTerm):
         return glob
-    matches = glob.matches
+    matches, work = glob.matches, glob.work
 
     def test(evidence: Evidence) -> bool:
         file = evidence.facts.file
-        return file is not None and matches(file)
+        if file is None:
+            return False
+        evidence.known.spend(work(file))
+        return matches(file)
 
     return Made(test, _file_known)
 
@@ -75,11 +79,14 @@ def _exclude(text: str) -> Made | BadTerm:
     glob = _glob(text)
     if isinstance(glob, BadTerm):
         return glob
-    matches = glob.matches
+    matches, work = glob.matches, glob.work
 
     def test(evidence: Evidence) -> bool:
         file = evidence.facts.file
-        return file is None or not matches(file)
+        if file is None:
+            return True
+        evidence.known.spend(work(file))
+        return not matches(file)
 
     return Made(test, _file_known)
 
@@ -146,7 +153,7 @@ def _copies(text: str) -> Made | BadTerm:
 
     def counted(evidence: Evidence) -> int:
         if separator == "=":
-            return len(evidence.within(evidence.copies(), within))
+            return evidence.within(evidence.copies(), within)
         return evidence.count(chosen)
 
     def test(evidence: Evidence) -> bool:
@@ -181,7 +188,7 @@ def _lacking(text: str, *, attributes: bool) -> Made | BadTerm:
     within = Groups(added=(among,)) if separator == ":" else groups(among)
 
     def counted(evidence: Evidence) -> int:
-        return len(evidence.within(evidence.reliable(), within))
+        return evidence.within(evidence.reliable(), within)
 
     def test(evidence: Evidence) -> bool:
         if evidence.key is None:
@@ -218,7 +225,9 @@ def _securehash(evidence: Evidence) -> bool:
         return False
     if evidence.key.backend != b"VURL":
         return secure(evidence.key)
-    return all(map(secure, evidence.facts.equivalents()))
+    equivalents = evidence.facts.equivalents()
+    evidence.known.spend(MEMBER * len(equivalents))
+    return all(map(secure, equivalents))
 
 
 def _metadata(text: str) -> Made | BadTerm:
@@ -227,12 +236,13 @@ def _metadata(text: str) -> Made | BadTerm:
         return BadTerm(f'Illegal metadata field name, "{found.name}"')
     if isinstance(found, BadGlob):
         return _bad_glob(found.text)
-    field, matches = found.field, found.matches
+    field, holds, work = found.field, found.holds, found.work
 
     def test(evidence: Evidence) -> bool:
         if evidence.key is None:
             return False
-        return matches(evidence.facts.metadata().get(field, ()))
+        values = evidence.facts.metadata().get(field, ())
+        return any(evidence.worth(work, value) and holds(value) for value in values)
 
     return Made(test)
 
@@ -241,12 +251,13 @@ def _url(text: str) -> Made | BadTerm:
     glob = _glob(text, path=False)
     if isinstance(glob, BadTerm):
         return glob
-    matches = glob.matches
+    matches, work = glob.matches, glob.work
 
     def test(evidence: Evidence) -> bool:
         if evidence.key is None:
             return False
-        return any(matches(_plain_url(url)) for url in evidence.facts.urls())
+        urls = evidence.facts.urls()
+        return any(evidence.worth(work, u) and matches(_plain_url(u)) for u in urls)
 
     return Made(test)
 
@@ -262,6 +273,7 @@ def _plain_url(url: str) -> str:
 def _inallgroup(group: str) -> Made:
     def test(evidence: Evidence) -> bool:
         members = evidence.members(group)
+        evidence.known.spend(MEMBER * len(members))
         return evidence.key is not None and (
             members.isdisjoint(evidence.question.absent)
             and members <= evidence.locations()
@@ -281,7 +293,9 @@ def _onlyingroup(group: str) -> Made:
     def test(evidence: Evidence) -> bool:
         if evidence.key is None:
             return False
-        having = evidence.locations() - evidence.question.absent
+        locations = evidence.locations()
+        evidence.known.spend(2 * MEMBER * len(locations))
+        having = locations - evidence.question.absent
         return bool(having) and having <= evidence.members(group)
 
     def why(evidence: Evidence) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from annexshell.placement.attributes import attribute_numcopies
+from annexshell.repository.gitprocess import GitFailed
 from tests.support.repositories import Repo, plain_repo
 
 
@@ -81,3 +82,15 @@ def test_attributes_of_where_we_are_do_not_count(
     (tmp_path / ".gitattributes").write_text("* annex.numcopies=5\n")
     monkeypatch.chdir(tmp_path)
     assert attribute_numcopies(repo.open(), "a.x") is None
+
+
+def test_a_pattern_that_takes_git_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever may push chooses it."""
+    monkeypatch.setattr("annexshell.placement.attributes.LIMIT", 0.0)
+    repo = plain_repo(tmp_path / "repo", bare=False)
+    pattern = "**/" * 12 + "*a" * 30 + "b annex.numcopies=7\n"
+    (repo.path / ".gitattributes").write_text(pattern)
+    with pytest.raises(GitFailed, match="not done in 0.0 seconds"):
+        attribute_numcopies(repo.open(), "a/" * 500 + "a" * 200)

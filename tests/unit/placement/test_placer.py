@@ -20,6 +20,7 @@ from annexshell.repository.branch import Branch
 from annexshell.repository.sizes import Deciding, RepoSizes
 from annexshell.wanted import balanced
 from annexshell.wanted.balanced import Space
+from annexshell.wanted.parse import Parsed, parse
 from tests.support.repositories import K_LOG, U1, U2, U3, K, Repo, plain_repo
 from tests.unit.placement.looking import CLUSTER, Counting, of_uuids, pushed
 
@@ -414,3 +415,82 @@ def test_only_what_is_needed_is_loaded(
     assert any(name.startswith(loads) for name in names)
     assert [name for name in names if leaves and name.startswith(leaves)] == []
     assert (repo.annex_dir / "reposize").exists() is not bool(leaves)
+
+
+# -- what whoever pushes can do ------------------------------------------------------------
+
+
+def test_too_large_a_log_of_a_key_is_not_looked_through(
+    repo: Repo, placer: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It counts as wanted, which is said once in a session, not with every upload."""
+    terms = of_uuids({U2: "metadata=a=b", U3: "nothing"})
+    pushed(repo, cluster=CLUSTER, preferred_content=terms)
+    repo.commit({K_LOG + b".met": b"1s a" + b" +c" * 400_000 + b"\n"})
+    one = placer()
+    for _ in range(3):
+        assert _wanted(one) == [U2]
+    (message,) = caplog.messages
+    assert ".met log has over 1048576 bytes" in message and "so all do" in message
+
+
+def test_too_much_work_for_a_key_ends(
+    repo: Repo,
+    placer: Make,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All nodes together may take so much; the others count as wanting it."""
+    terms = " or ".join(f"include=*{n}*" for n in range(100))
+    pushed(repo, cluster=CLUSTER, preferred_content=of_uuids({U2: terms, U3: terms}))
+    assert _wanted(placer(), name=b"a") == []
+    monkeypatch.setattr("annexshell.wanted.effort.MOST_WORK", 1_000_000)
+    one = placer()
+    for _ in range(2):
+        assert _wanted(one, name=b"a" * 5000) == [U2, U3]
+    (message,) = caplog.messages
+    assert "too much work" in message
+
+
+def test_nodes_that_are_not_asked_cost_nothing(
+    repo: Repo, placer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand of them may be in cluster.log."""
+    pushed(
+        repo,
+        cluster=CLUSTER,
+        preferred_content=of_uuids({U2: "include=a", U3: "include=b"}),
+    )
+    read: list[str] = []
+
+    def noted(text: str) -> Parsed:
+        read.append(text)
+        return parse(text)
+
+    monkeypatch.setattr("annexshell.wanted.preferences.parse", noted)
+    with placer().place(K, b"a", lambda view: [n for n in [U2] if view.wants(n)]):
+        assert "include=b" not in read and "include=a" in read
+
+
+def test_a_choice_is_shared_by_all_nodes(
+    repo: Repo, placer: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is worked out once, however many are asked about."""
+    members = dict.fromkeys((U2, U3), "g")
+    chosen = dict.fromkeys((U2, U3), "fullybalanced=g")
+    pushed(
+        repo,
+        cluster=CLUSTER,
+        preferred_content=of_uuids(chosen),
+        group=of_uuids(members),
+    )
+    made: list[Collection[UUID]] = []
+
+    def picked(members: Collection[UUID], count: int, space: Space) -> list[UUID]:
+        made.append(members)
+        return sorted(members)
+
+    monkeypatch.setattr("annexshell.wanted.balanced._with_room", picked)
+    one = placer()
+    assert len(_wanted(one)) == 1
+    assert len(made) == 1

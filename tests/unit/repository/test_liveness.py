@@ -230,3 +230,27 @@ def test_without_a_directory_there_is_nobody(tmp_path: Path) -> None:
     watch = Watch(str(tmp_path / "live"), Locks())
     watch.sweep([], None, lambda _: None)
     assert watch.dead([GONE], None) == []
+
+
+def test_no_link_in_the_place_of_a_mark_is_followed(place: Path, watch: Watch) -> None:
+    """Another user of the repository may have made it."""
+    for target in (place / "away", place / "there"):
+        mark = place / f"{GONE}.missing"
+        mark.symlink_to(target)
+        assert watch.dead([GONE], None) == []
+        mark.unlink()
+    assert names(place) == set()
+
+
+def test_the_date_of_what_a_link_leads_to_is_left_alone(
+    place: Path, watch: Watch
+) -> None:
+    target = place / "target"
+    target.touch()
+    later = time.time() + 1e6
+    os.utime(target, (later, later))
+    mark = place / f"{GONE}.missing"
+    mark.symlink_to(target)
+    os.utime(mark, (later, later), follow_symlinks=False)
+    assert watch.dead([GONE], None) == []
+    assert target.stat().st_mtime == pytest.approx(later)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from annexshell.model.ids import UUID
 from annexshell.repository.errors import SizesBroken, SizesUnusable
 from annexshell.repository.git import ObjectId
 from annexshell.repository.modes import Sharing
@@ -310,3 +311,76 @@ def test_nothing_is_left_of_a_transaction_that_failed(path: str, sizes: SizeDb) 
         sizes.complete(K, {U1: 1, U2: -1}, [U1], ME)
     found = sizes.snapshot()
     assert (found.totals, found.live) == ({}, {U1: 100})
+
+
+# -- what another user has written ---------------------------------------------------------
+
+
+def rewritten(path: str, *statements: str) -> None:
+    with closing(sqlite3.connect(path)) as opened, opened:
+        for statement in statements:
+            opened.execute(statement)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        (
+            "DROP TABLE size_changes",
+            "CREATE VIEW size_changes AS WITH RECURSIVE x(n) AS"
+            " (SELECT 1 UNION ALL SELECT n FROM x) SELECT n repo, n rollingtotal FROM x",
+        ),
+        (
+            "DROP TABLE size_changes",
+            "CREATE VIRTUAL TABLE size_changes USING fts5(repo, rollingtotal)",
+        ),
+        (
+            "CREATE TRIGGER t AFTER INSERT ON live_size_changes BEGIN"
+            " DELETE FROM repo_sizes; END",
+        ),
+    ],
+)
+def test_nothing_is_run_that_the_file_asks_for(
+    path: str, statements: tuple[str, ...]
+) -> None:
+    rewritten(path, *statements)
+    with pytest.raises(SizesUnusable) as refused:
+        SizeDb(path, 5.0)
+    assert not isinstance(refused.value, SizesBroken)
+
+
+@pytest.mark.parametrize("value", ["9e999", "NULL", f"'1{'0' * 4250}'", "x'ff'"])
+def test_a_number_that_is_none_is_found_broken(path: str, value: str) -> None:
+    rewritten(
+        path,
+        "DROP TABLE size_changes",
+        "CREATE TABLE size_changes (repo, rollingtotal, UNIQUE (repo))",
+        f"INSERT INTO size_changes VALUES (x'{U1.hex()}', {value})",
+    )
+    with closing(SizeDb(path, 5.0)) as opened:
+        with pytest.raises(SizesBroken):
+            opened.snapshot()
+        with pytest.raises(SizesBroken):
+            opened.complete(K, {U1: 1}, [], None)
+
+
+def test_no_transaction_lasts_for_ever(
+    sizes: SizeDb, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes.record(COMMIT, {UUID(b"%d" % n): n for n in range(3000)})
+    monkeypatch.setattr("annexshell.repository.sizedb._LONGEST", -1.0)
+    with pytest.raises(SizesUnusable, match="interrupted"):
+        sizes.recorded()
+    monkeypatch.undo()
+    found = sizes.recorded()
+    assert found is not None and len(found.sizes) == 3000
+
+
+def test_a_new_one_is_not_made_behind_a_link(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (tmp_path / "reposize").mkdir()
+    (tmp_path / "reposize/db.tmp").symlink_to(other)
+    with pytest.raises(FileExistsError):
+        create(str(tmp_path / "reposize/db/db"), Sharing(), str(tmp_path))
+    assert not list(other.iterdir())

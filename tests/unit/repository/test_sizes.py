@@ -556,6 +556,25 @@ def test_a_broken_database_is_made_anew(
     assert [p.size() for p in parties] == [100, 100]
 
 
+def test_what_a_link_leads_to_is_no_database_of_ours(
+    repo: Repo, parties: list[Party], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever shares the repository could have us write to any that we may write to."""
+    for made in parties:
+        made.sizes.close()
+    for suffix in ("-wal", "-shm"):
+        Path(f"{database(repo)}{suffix}").unlink(missing_ok=True)
+    other = database(repo).rename(tmp_path / "other")
+    before = other.read_bytes()
+    database(repo).symlink_to(other)
+    with party(repo) as one:
+        assert one.size(U1) == 100
+        one.store(B, U2)
+        one.reserve(C, U2)
+    assert other.read_bytes() == before
+    assert "no regular file" in caplog.text
+
+
 def test_a_database_that_is_deleted_while_sessions_run(
     repo: Repo, parties: list[Party]
 ) -> None:

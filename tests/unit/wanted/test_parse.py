@@ -6,7 +6,7 @@ import pytest
 
 from annexshell.wanted.caret import caret
 from annexshell.wanted.expression import Operator, Term
-from annexshell.wanted.parse import Problem, messages, parse
+from annexshell.wanted.parse import LONGEST, Problem, messages, parse
 from tests.support.facts import wants
 from tests.support.rows import each
 
@@ -155,3 +155,14 @@ DEEP = 10_000
 )
 def test_depth_and_length_do_no_harm(text: str, wanted: bool) -> None:
     assert wants(text) is wanted
+
+
+def test_what_is_too_long_is_not_read() -> None:
+    """Each session would take seconds for it; no command can set it."""
+    text = "anything or " * 11_000
+    (problem,) = parse(text).problems
+    assert problem.offset == LONGEST == 131_072
+    assert "longer than 131072 characters" in str(problem)
+    assert problem.caret(text).endswith("^")
+    assert not parse(text[:LONGEST].rstrip(" or")).problems
+    assert not parse(text, longest=len(text)).problems
