@@ -14,16 +14,14 @@ transaction goes on for ever, and what it has is not believed to be of the right
 
 from __future__ import annotations
 
-import errno
 import itertools
 import math
 import os
-import shutil
 import sqlite3
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
@@ -33,34 +31,14 @@ from annexshell.model.key import Key
 from annexshell.repository.accounts import ADD, REMOVE
 from annexshell.repository.errors import SizesBroken, SizesUnusable
 from annexshell.repository.git import ObjectId
-from annexshell.repository.modes import Sharing
+from annexshell.repository.sizetables import TABLES, failure
 
-_TABLES = (
-    'CREATE TABLE "repo_sizes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
-    '"size" VARCHAR NOT NULL,CONSTRAINT "unique_repo" UNIQUE ("repo"))',
-    'CREATE TABLE "annex_branch"("id" INTEGER PRIMARY KEY,"commit" VARCHAR NOT NULL,'
-    'CONSTRAINT "unique_commit" UNIQUE ("commit"))',
-    'CREATE TABLE "live_size_changes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
-    '"key" BLOB NOT NULL,"changeid" VARCHAR NOT NULL,"changepid" VARCHAR NOT NULL,'
-    '"change" INTEGER NOT NULL,CONSTRAINT "unique_live_size_change" '
-    'UNIQUE ("repo","key","changeid","changepid"))',
-    'CREATE TABLE "size_changes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
-    '"rollingtotal" VARCHAR NOT NULL,CONSTRAINT "unique_repo_rolling_total" '
-    'UNIQUE ("repo"))',
-    'CREATE TABLE "recent_changes"("id" INTEGER PRIMARY KEY,"repo" BLOB NOT NULL,'
-    '"key" BLOB NOT NULL,"change" INTEGER NOT NULL,CONSTRAINT "unique_recent_change" '
-    'UNIQUE ("repo","key"))',
-)
-_NAMES = frozenset(table.split('"')[1] for table in _TABLES)
+_NAMES = frozenset(table.split('"')[1] for table in TABLES)
 _COUNTED = """SELECT DISTINCT repo, key FROM live_size_changes AS live WHERE change = 1
  AND NOT EXISTS (SELECT 1 FROM recent_changes AS recent WHERE recent.repo = live.repo
  AND recent.key = live.key AND recent.change = live.change)"""
 """What several processes add to one repository is added once, and what has been
 recorded as added is in the totals by now (spec 04 §9.1)."""
-BEGINNING = 10**18
-"""The totals of a new database: only their differences mean anything, and none may come
-below 0 by removals of what was there before."""
-_GARBAGE = frozenset((sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB))
 _SECURE = ("trusted_schema=OFF", "cell_size_check=ON")
 """What SQLite recommends for files of others."""
 _MOST_BYTES = 32 << 20
@@ -330,7 +308,7 @@ class SizeDb:
         try:
             yield
         except sqlite3.Error as error:
-            raise _failure(self.path, error) from error
+            raise failure(self.path, error) from error
 
     def _numbers(self, rows: list[tuple[Any, Any]]) -> dict[UUID, int]:
         try:
@@ -340,57 +318,6 @@ class SizeDb:
         if any(abs(number) >= _TOO_LARGE for number in found.values()):
             raise SizesBroken(where=self.path, detail="it has a size that cannot be")
         return found
-
-
-def create(path: str, sharing: Sharing, top: str, repos: Iterable[UUID] = ()) -> None:
-    """Make a database elsewhere, and then give it its name.
-
-    The totals of ``repos`` begin at `BEGINNING`. To be called with ``reposize/lock`` held,
-    and no file at ``path``. Raises SizesUnusable and OSError.
-    """
-    final = os.path.dirname(path)
-    if os.path.isdir(final):
-        set_aside(path)  # What is left of one that somebody deleted.
-    temporary = final + ".tmp"
-    totals = [(repo, str(BEGINNING)) for repo in repos]
-    shutil.rmtree(temporary, ignore_errors=True)
-    if temporary not in sharing.make_directories(temporary, top):
-        # A link, for instance: what it leads to is not ours.
-        raise FileExistsError(errno.EEXIST, "this is in the way", temporary)
-    try:
-        with closing(sqlite3.connect(f"{temporary}/db")) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            # Of its own accord sqlite3 commits each table alone, and syncs it.
-            with database:
-                database.execute("BEGIN")
-                for table in _TABLES:
-                    database.execute(table)
-                database.executemany(
-                    "INSERT INTO size_changes (repo, rollingtotal) VALUES (?, ?)",
-                    totals,
-                )
-    except sqlite3.Error as error:
-        raise _failure(path, error) from error
-    sharing.share(f"{temporary}/db")
-    os.rename(temporary, final)
-
-
-def set_aside(path: str) -> str:
-    """Move a broken database out of the way; where it is then. Raises OSError.
-
-    To be called with ``reposize/lock`` held. Only the last one is kept.
-    """
-    final = os.path.dirname(path)
-    aside = final + ".broken"
-    shutil.rmtree(aside, ignore_errors=True)
-    os.rename(final, aside)
-    return aside
-
-
-def _failure(path: str, error: sqlite3.Error) -> SizesUnusable:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    kind = SizesBroken if code in _GARBAGE else SizesUnusable
-    return kind(where=path, detail=error)
 
 
 def _blob(value: object) -> bytes:

@@ -267,7 +267,7 @@ class RepoSizes(Closing):
                 if not self._lock(held):
                     return
                 if not os.path.exists(self._accounts.path):
-                    from annexshell.repository.sizedb import create
+                    from annexshell.repository.sizetables import create
 
                     create(
                         *(self._accounts.path, self._sharing, self._top),
@@ -292,7 +292,7 @@ class RepoSizes(Closing):
                         database.recorded()
                         database.snapshot()
             except SizesBroken as error:
-                from annexshell.repository.sizedb import set_aside
+                from annexshell.repository.sizetables import set_aside
 
                 try:
                     aside = set_aside(self._accounts.path)

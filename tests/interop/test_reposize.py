@@ -12,7 +12,7 @@ import pytest
 
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
-from annexshell.repository.sizedb import BEGINNING
+from annexshell.repository.sizetables import BEGINNING
 from tests.support import repositories
 from tests.support.client import Client
 from tests.support.gateway import Gateway

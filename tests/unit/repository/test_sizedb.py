@@ -14,7 +14,8 @@ from annexshell.model.ids import UUID
 from annexshell.repository.errors import SizesBroken, SizesUnusable
 from annexshell.repository.git import ObjectId
 from annexshell.repository.modes import Sharing
-from annexshell.repository.sizedb import BEGINNING, SizeDb, create, set_aside
+from annexshell.repository.sizedb import SizeDb
+from annexshell.repository.sizetables import BEGINNING, create, set_aside
 from tests.support.repositories import C1, U1, U2
 from tests.support.sizes import key
 

@@ -24,8 +24,9 @@ from annexshell.repository.branch import Branch
 from annexshell.repository.errors import SizesUnusable
 from annexshell.repository.filelock import try_lock
 from annexshell.repository.journal import Journal
-from annexshell.repository.sizedb import BEGINNING, SizeDb
+from annexshell.repository.sizedb import SizeDb
 from annexshell.repository.sizes import RepoSizes
+from annexshell.repository.sizetables import BEGINNING
 from tests.support.repositories import C1, U1, U2, U3, Repo, plain_repo
 from tests.support.sizes import (
     UUIDS,
