@@ -1,13 +1,14 @@
 # Every verb prepares what it needs, on a fresh machine with Python 3.11+, git and ssh.
 #
-#   make demo      a cluster behind a gateway and a client, with the real git-annex commands
-#   make test      the whole test suite
-#   make check     formatting, linting, types and the unit tests; under a minute
-#   make interop   the tests against the real git-annex client and sshd
-#   make bench     how fast we are beside git-annex-shell
-#   make clients   the older git-annex clients, and DataLad, that some interop tests use
-#   make install   install the two programs for use (see below)
-#   make clean     remove everything that was made here
+#   make demo        a cluster behind a gateway and a client, with the real git-annex commands
+#   make test        the whole test suite
+#   make check       formatting, linting, types and the unit tests; under a minute
+#   make properties  the laws that hold for all inputs; part of make test
+#   make interop     the tests against the real git-annex client and sshd
+#   make bench       how fast we are beside git-annex-shell
+#   make clients     the older git-annex clients, and DataLad, that some interop tests use
+#   make install     install the two programs for use (see below)
+#   make clean       remove everything that was made here
 
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   "$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$$p"; break; }; done)
@@ -22,10 +23,10 @@ OLD_CLIENT := 10.20250605
 DATALAD := 1.7.1
 DEBIAN_DEB := git-annex_10.20230126-3_amd64.deb
 
-CHECKED := tests/unit tests/properties tests/test_architecture.py
+CHECKED := tests/unit tests/test_architecture.py
 SOURCES := annexshell tests contrib setup.py
 
-.PHONY: check style quick test interop bench demo clients install clean
+.PHONY: check style quick properties test interop bench demo clients install clean
 .DEFAULT_GOAL := check
 
 $(STAMP): setup.cfg setup.py
@@ -46,6 +47,9 @@ style: $(STAMP)
 
 quick: $(STAMP)
 	$(PYTEST) --numprocesses=auto $(CHECKED)
+
+properties: $(STAMP)
+	$(PYTEST) --numprocesses=auto tests/properties
 
 test: $(STAMP) clients
 	$(PYTEST) --numprocesses=$(WORKERS) tests
