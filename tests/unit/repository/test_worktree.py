@@ -32,7 +32,6 @@ from tests.support.content import (
     reopened,
     sha256_key,
 )
-from tests.support.faults import every_death
 from tests.support.unlocked import (
     add_unlocked,
     associate,
@@ -500,25 +499,6 @@ def test_a_file_with_another_name_is_not_erased(tmp_path: Path) -> None:
 
 
 # -- all of it ----------------------------------------------------------------------------
-
-
-def test_death_leaves_every_file_whole(repository: Repository) -> None:
-    path = add_unlocked(repository, "f", KEY)
-    for _ in every_death(lambda: put(Content(repository), KEY, HELLO)):
-        assert path.read_bytes() in (POINTER, HELLO)
-        assert put_again(repository)
-        assert drop(reopened(repository), KEY)
-        path.write_bytes(POINTER)
-    for _ in every_death(lambda: drop(Content(repository), KEY)):
-        assert path.read_bytes() in (POINTER, HELLO)
-        path.write_bytes(POINTER)
-        assert put_again(repository)
-        path.write_bytes(HELLO)
-
-
-def put_again(repository: Repository) -> bool:
-    content = reopened(repository)
-    return content.present(KEY) or put(content, KEY, HELLO)
 
 
 def test_scratch_files_are_made_under_the_lock_that_protects_them(
