@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from annexshell.logs.lines import lines_of
 from annexshell.logs.numbers import lenient_word
-from annexshell.model.clock import Clock, bump, format_clock, parse_clock
+from annexshell.model.clock import Clock, parse_clock
 
 
 def numcopies(content: bytes) -> int | None:
@@ -15,19 +15,6 @@ def numcopies(content: bytes) -> int | None:
     """
     newest = max(_lines(content), default=None)
     return None if newest is None else max(1, newest[1])
-
-
-def with_numcopies(content: bytes, number: int, candidate: Clock) -> bytes | None:
-    """The log with one line, that says ``number``; None if that is set already.
-
-    Raises ValueError for a number below 1.
-    """
-    if number < 1:
-        raise ValueError("at least one copy")
-    if numcopies(content) == number:
-        return None
-    newest = max((clock for clock, _ in _lines(content)), default=None)
-    return b"%b %d\n" % (format_clock(bump(candidate, newest)), number)
 
 
 def _lines(content: bytes) -> list[tuple[Clock, int]]:

@@ -60,10 +60,3 @@ class Judge:
         Of a key with several files none may be wanted.
         """
         return not self.wants(uuid, facts, default=default, absent=frozenset((uuid,)))
-
-    def requires(
-        self, uuid: UUID, facts: Facts, *, absent: frozenset[UUID] = frozenset()
-    ) -> bool:
-        """Whether the repository's required content has the key; false if it has none."""
-        question = Question(uuid, facts, self.configuration, False, absent)
-        return evaluate(self.preferences.required(uuid), question).wanted

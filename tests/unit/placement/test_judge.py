@@ -31,7 +31,6 @@ def test_nothing_configured_is_the_callers_default(repo: Repo) -> None:
     assert not judge.wants(U2, facts, default=False)
     assert judge.wants_to_drop(U2, facts)
     assert not judge.wants_to_drop(U2, facts, default=True)
-    assert not judge.requires(U2, facts)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +53,7 @@ def test_a_drop_is_judged_as_if_the_copy_were_gone(
 def test_what_is_required_is_wanted(repo: Repo) -> None:
     judge = _judge("nothing", "include=req*")
     assert judge.wants(U2, facts_of(repo, file="req1"), default=True)
-    assert judge.requires(U2, facts_of(repo, file="req1"))
     assert not judge.wants(U2, facts_of(repo, file="other"), default=True)
-    assert not judge.requires(U2, facts_of(repo, file="other"))
 
 
 def test_the_answer_tells_whether_sizes_chose(repo: Repo) -> None:
