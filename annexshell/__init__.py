@@ -2,6 +2,7 @@
 
 What flows where, from the first word of a client to the last byte of a file:
 
+    warm        a light launcher, and the resident process that forks sessions for it
     cli         reads environment, argv and stdio, once; restricted shell and administration
     policy      what a forced command allows: restrictions, confinement, server modes
     admin       what the operator of a gateway does, without its output

@@ -47,6 +47,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("remotes", "store", "policy", "transport", "protocol", "repository", "logs"),
         *("model", "errors", "sshd"),
     },
+    "warm": {
+        *("cli", "admin", "serve", "placement", "wanted", "cluster", "proxy", "local"),
+        *("remotes", "store", "policy", "transport", "protocol", "repository", "logs"),
+        *("model", "errors"),
+    },
     "sshd": set(),
     "__init__": set(),
 }
