@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 
 from annexshell.model.duration import parse_duration, spell_duration
 from annexshell.repository.config import GitConfig
@@ -17,6 +18,9 @@ NODE = 60.0
 """Seconds that a node may take to connect; other limits are multiples of it."""
 SLOW_NODE = 20.0
 """Seconds for which one node of a cluster may hold up an upload to the others."""
+
+NODE_IDLE = 60.0
+"""Seconds for which a connection to a node waits for the next session."""
 
 BACKEND = 600.0
 """Seconds that the program of an external backend may be silent."""
@@ -40,6 +44,12 @@ def node_timeout(config: GitConfig) -> float:
 def slow_node_timeout(config: GitConfig) -> float:
     """``annexshell.slow-node-timeout`` in seconds."""
     return _timeout(config, "annexshell.slow-node-timeout", SLOW_NODE)
+
+
+def node_idle(config: GitConfig) -> float:
+    """``annexshell.node-idle`` in seconds; ``0`` and ``never`` are 0, not for ever."""
+    seconds = _timeout(config, "annexshell.node-idle", NODE_IDLE)
+    return 0.0 if math.isinf(seconds) else seconds
 
 
 def backend_timeout(config: GitConfig) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Awaitable, Callable
-from functools import cache
+from functools import cache, partial
 
 import attrs
 import trio
@@ -30,9 +30,13 @@ from annexshell.repository.keylocks import KeyLocks
 from annexshell.repository.open import Repository, locate, open_repository
 from annexshell.repository.remedies import explained
 from annexshell.repository.supported import require_served
-from annexshell.repository.timeouts import node_timeout
+from annexshell.repository.timeouts import node_idle, node_timeout
 from annexshell.serve.stores import trash_for
 from annexshell.store import Store
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # where there is a resident process only
+    from annexshell.remotes.keeping import Keeper
 
 log = logging.getLogger("annexshell.serve")
 
@@ -63,12 +67,14 @@ class LocalNode(LazyStore):
 @attrs.define
 class Nodes:
     """What a session of ``gateway`` with ``client`` has opened; ``branch`` is the
-    gateway's."""
+    gateway's, ``keeper`` the descriptor that `SessionRequest` has."""
 
     gateway: Repository
     branch: Branch
     clock: Clock | None = None
     client: UUID = UUID(b"")
+    keeper: int = -1
+    _kept: Keeper | None = attrs.field(init=False, default=None)
     _local: list[LocalStore] = attrs.field(init=False, factory=list)
     _closing: list[Action] = attrs.field(init=False, factory=list)
 
@@ -83,9 +89,16 @@ class Nodes:
         least: int = 0,
     ) -> PeerStore:
         """A repository at another host, reached as the remote ``via`` is."""
-        connector = SshConnector(self.gateway, via, host, uuid)
+        keeper = self._keeper()
+        lasting = keeper is not None
+        connector = SshConnector(self.gateway, via, host, uuid, lasting=lasting)
+        store: Callable[..., PeerStore] = PeerStore
+        if keeper is not None:
+            from annexshell.remotes.keeping import KeepingPeer
+
+            store = partial(KeepingPeer, keeper=keeper, place=connector.place)
         timeout = node_timeout(self.gateway.config)
-        peer = PeerStore(
+        peer = store(
             name, uuid, connector.open, timeout=timeout, bypass=bypass, least=least
         )
 
@@ -95,6 +108,16 @@ class Nodes:
 
         self._closing.append(close)
         return peer
+
+    def _keeper(self) -> Keeper | None:
+        """Whoever keeps connections for the next session; few sessions have one."""
+        if self.keeper >= 0 and self._kept is None:
+            rest = node_idle(self.gateway.config)
+            if rest > 0:
+                from annexshell.remotes.keeping import Keeper
+
+                self._kept = Keeper(self.keeper, rest)
+        return self._kept
 
     def by_path(self, name: str, uuid: UUID, path: str) -> LocalNode:
         """A repository on this machine; it may be the gateway itself."""
@@ -147,6 +170,8 @@ class Nodes:
         """End all connections, at the same time: each may need some seconds."""
         actions, self._closing = self._closing, []
         await _all(actions)
+        if self._kept is not None:
+            self._kept.close()
 
 
 async def _all(actions: list[Action]) -> None:

@@ -25,9 +25,15 @@ from annexshell.serve.stores import Served
 
 
 def proxied(
-    gateway: Repository, asked: UUID, clock: Clock | None, client: UUID = UUID(b"")
+    gateway: Repository,
+    asked: UUID,
+    clock: Clock | None,
+    client: UUID = UUID(b""),
+    keeper: int = -1,
 ) -> Served:
     """A remote of the gateway, or a cluster of its remotes, for ``client``.
+
+    ``keeper`` is the descriptor that `SessionRequest` has.
 
     Raises what `route` raises, BranchUnreadable, and PeerUnreachable for a gateway whose
     config is not to be followed.
@@ -37,7 +43,7 @@ def proxied(
     target = _target(gateway, asked, published)
     if not is_trusted(gateway.common_dir):
         raise PeerUnreachable(name=target.name, detail=NOT_TRUSTED)
-    nodes = Nodes(gateway, branch, clock, client)
+    nodes = Nodes(gateway, branch, clock, client, keeper)
     if isinstance(target, ClusterRoute):
         # It brings much that sessions with one remote have no use for.
         from annexshell.serve.clustered import clustered

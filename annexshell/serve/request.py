@@ -35,3 +35,5 @@ class SessionRequest(NamedTuple):
     """Whether ``AUTH-SUCCESS`` has been written to stdout already."""
     session: str = ""
     """Names this session in logs."""
+    keeper: int = -1
+    """A SOCK_SEQPACKET socket to the resident process, -1 in a session without one."""

@@ -73,7 +73,8 @@ def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
     # Most sessions are with the repository itself and need none of this.
     from annexshell.serve.proxied import proxied
 
-    return proxied(request.repository, request.asked, clock, request.client)
+    keeper = request.keeper
+    return proxied(request.repository, request.asked, clock, request.client, keeper)
 
 
 async def _session(
