@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 
 from annexshell.remotes import kept
@@ -35,10 +37,27 @@ class Resident:
     def session(self) -> int:
         """The descriptor of a new session, which is the caller's to close."""
         theirs, ours = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        thread = threading.Thread(target=self._serve, args=(ours,))
+        self._begin(lambda: self._serve(ours))
+        return theirs.detach()
+
+    def invite(self, path: Path) -> None:
+        """Wait for a new session at the socket ``path``, in the background."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(path))
+        listener.listen()
+
+        def serve() -> None:
+            with listener:
+                session, _ = listener.accept()
+            path.unlink()
+            self._serve(session)
+
+        self._begin(serve)
+
+    def _begin(self, serve: Callable[[], None]) -> None:
+        thread = threading.Thread(target=serve)
         thread.start()
         self._threads.append(thread)
-        return theirs.detach()
 
     def settle(self) -> None:
         """Wait until all is done that sessions asked for before they ended."""
