@@ -35,3 +35,12 @@ def test_nonsense_is_the_default_and_said(
     assert read(GitConfig([(name, "a while")])) == default
     (said,) = caplog.messages
     assert name in said and "'a while'" in said
+
+
+@pytest.mark.parametrize(
+    "value, seconds",
+    [(None, 60.0), ("5m", 300.0), ("0", 0.0), ("never", 0.0), ("soon", 60.0)],
+)
+def test_connections_are_never_kept_for_ever(value: str | None, seconds: float) -> None:
+    items = [] if value is None else [("annexshell.node-idle", value)]
+    assert timeouts.node_idle(GitConfig(items)) == seconds
