@@ -36,4 +36,4 @@ class SessionRequest(NamedTuple):
     session: str = ""
     """Names this session in logs."""
     keeper: int = -1
-    """A SOCK_SEQPACKET socket to the resident process, -1 in a session without one."""
+    """A socket to whoever keeps connections for later sessions, -1 where nobody does."""

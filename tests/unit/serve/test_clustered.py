@@ -224,8 +224,15 @@ class Network:
     breaks: bool = False
 
     def connector(
-        self, gateway: Repository, name: str, host: SshHost, uuid: UUID
+        self,
+        gateway: Repository,
+        name: str,
+        host: SshHost,
+        uuid: UUID,
+        *,
+        lasting: bool,
     ) -> Connector:
+        assert not lasting, "nobody keeps connections here"
         return Connector(self, name, host, uuid)
 
 
