@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -152,17 +152,35 @@ class LocalStore:
         if self._never_came(content, key):
             return Outcome(True)
         self._warm_up()
-        work = partial(
-            content.remove,
+        # In one thread, also if the client is leaving: a gateway's log must hear of it too.
+        return Outcome(await in_thread(partial(self._remove, content, key, before)))
+
+    def _remove(self, content: Content, key: Key, before: int | None) -> bool:
+        recorded = False
+
+        def note(record: Callable[[], object]) -> None:
+            nonlocal recorded
+            record()
+            recorded = self._hook.due = True
+
+        @contextmanager
+        def noting() -> Iterator[Callable[[], object]]:
+            with self._branch.removing(key, self.uuid) as record:
+                yield partial(note, record)
+
+        removed = content.remove(
             key,
             before,
             boot_seconds,
             prepare=partial(self._branch.check_recordable, key, self.uuid),
-            record=partial(self._note, key, False),
+            record=partial(note, partial(self._branch.record, key, self.uuid, False)),
+            recording=noting,
             trash=None if self._trash is None else self._keep_elsewhere,
         )
-        # In one thread, also if the client is leaving: a gateway's log must hear of it too.
-        return Outcome(await in_thread(partial(self._removed, work, key)))
+        if removed and not recorded:
+            # It was gone already; what the log says may be older.
+            self._mend(partial(self._say_it_is_gone, key))
+        return removed
 
     def _never_came(self, content: Content, key: Key) -> bool:
         """Whether there is neither content nor a word of it in the log.
@@ -175,12 +193,6 @@ class LocalStore:
             return not content.lies_there(key) and self._log_is_right(key)
         except (RequestError, OSError):
             return False  # It is met again, and told, where it is removed.
-
-    def _removed(self, remove: Callable[[], bool], key: Key) -> bool:
-        if not remove():
-            return False
-        self._mend(partial(self._say_it_is_gone, key))
-        return True
 
     def _say_it_is_gone(self, key: Key) -> None:
         # Most nodes of a cluster never had it: they need not wait for the journal's lock.

@@ -108,7 +108,7 @@ class Placing:
         """Lock a place that is, as far as we know, empty."""
         guard = self._locking.guard()
         if guard is None:
-            return SharedLock(self._locking, place, self._hold_file(key, place))
+            return self._hold_file(key, place)
         try:
             self._annex.make_directories(place.directory)
             # The lock stays on the file when it gets its final name.
@@ -124,13 +124,13 @@ class Placing:
         lock.guard = guard
         return lock
 
-    def _hold_file(self, key: Key, place: ObjectPlace) -> FileLock:
+    def _hold_file(self, key: Key, place: ObjectPlace) -> SharedLock:
         deadline = time.monotonic() + _PATIENCE
         while True:
             self._annex.make_directories(place.directory)
-            held = self._locking.lock_file(place, exclusive=False)
-            if held is not None:
-                return held
+            lock = self._locking.share_file(place)
+            if lock is not None:
+                return lock
             if time.monotonic() > deadline:
                 raise ContentLocked(key=key, detail="it is being removed")
             time.sleep(_PAUSE)
