@@ -145,7 +145,7 @@ class LocalStore:
 
     async def _maybe_slow(self, work: Callable[[], T]) -> T:
         # With annex.thin, telling may mean reading all of the content.
-        return await self._run(work) if self._content.annex.thin else work()
+        return await in_thread(work) if self._content.annex.thin else work()
 
     async def _run(self, work: Callable[[], T]) -> T:
         return work() if self._alone else await in_thread(work)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from annexshell.errors import ContentLocked, InsecureKey, StorageFailed
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage, unlink_quietly
+from annexshell.repository.durable import sync_directory
 from annexshell.repository.filelock import FileLock
 from annexshell.repository.hashing import Check, check_of
 from annexshell.repository.locking import Locking, SharedLock
@@ -64,6 +65,8 @@ class Placing:
         self._objects = objects
         self._locking = locking
         self._work_tree = work_tree
+        self._durable: tuple[int, int] | None = None
+        """The ``objects`` directory whose own name we have synced."""
 
     def adopt(self, key: Key, record: Record) -> bool:
         """Record content that is present already; False if it is not, or is being removed.
@@ -93,10 +96,11 @@ class Placing:
             self._annex.recheck()
             # The security boundary of annex.securehashesonly (spec 02 §3.6).
             check_acceptable(self._annex, key)
-            if self.adopt(key, record):
+            found = self._objects.find(key)
+            if found is not None and self.adopt(key, record):
                 source.discard()
                 return
-            place = self._objects.place(key)
+            place = self._annex.paths.places(key)[0] if found is None else found.place
             lock = self._hold(key, place, source)
             try:
                 self._fill(key, lock, source)
@@ -238,9 +242,17 @@ class Placing:
     def _sync(self, place: ObjectPlace) -> None:
         """Have the object's name, and those of the directories above, reach the disk.
 
-        All of them, made now or before: who made them may have died before syncing.
+        All of them, made now or before: who made them may have died before syncing. That
+        of ``objects`` itself, which nobody removes, once.
         """
-        directory = place.directory
-        while len(directory) >= len(self._annex.paths.annex_dir):
-            self._annex.sync_directory(directory)
+        if not self._annex.fsync:
+            return
+        top, directory = self._annex.paths.objects, place.directory
+        while len(directory) >= len(top):
+            sync_directory(directory)
             directory = os.path.dirname(directory)
+        status = os.stat(top)
+        known = status.st_dev, status.st_ino
+        if known != self._durable:
+            sync_directory(directory)
+            self._durable = known
