@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from typing import TypeVar
 
@@ -50,9 +50,25 @@ SETTLE_PATIENCE = 5.0
 T = TypeVar("T")
 
 
+_TURN = threading.Lock()
+_PATIENCE = 0.002
+"""Seconds that a thread waits for another; longer than what needs no disk."""
+
+
 async def in_thread(work: Callable[[], T]) -> T:
     """Run blocking work; it is waited for even if nobody wants the result any more."""
-    return await trio.to_thread.run_sync(work)
+    return await trio.to_thread.run_sync(_in_turn, work)
+
+
+def _in_turn(work: Callable[[], T]) -> T:
+    # Two threads take the interpreter from each other at every system call, which costs
+    # more than the work. Who hangs on a disk holds up nobody for long.
+    mine = _TURN.acquire(timeout=_PATIENCE)
+    try:
+        return work()
+    finally:
+        if mine:
+            _TURN.release()
 
 
 class LocalStore:
@@ -64,10 +80,13 @@ class LocalStore:
         peer: UUID,
         clock: Clock | None = None,
         trash: TrashBin | None = None,
+        *,
+        alone: bool = False,
     ) -> None:
         """``trash`` is where annex.trashbin leads; without it nothing is removed then.
 
-        Raises UnsupportedVersion.
+        ``alone`` says that nothing else in the process goes on while this is asked: then
+        no request is worth a thread. Raises UnsupportedVersion.
         """
         self.uuid = repository.uuid
         self._path = repository.path
@@ -77,6 +96,7 @@ class LocalStore:
         self._opened = repository, Branch(repository, clock)
         self._config = repository.config
         self._trash = trash
+        self._alone = alone
         self._hook = ContentHook(self._content.annex)
         self._warm = False
         self._kept: list[tuple[SharedLock, float]] = []
@@ -127,17 +147,23 @@ class LocalStore:
         # With annex.thin, telling may mean reading all of the content.
         return await in_thread(work) if self._content.annex.thin else work()
 
+    async def _run(self, work: Callable[[], T]) -> T:
+        return work() if self._alone else await in_thread(work)
+
     @asynccontextmanager
     async def lock(self, key: Key) -> AsyncIterator[HeldLock | None]:
         content = self._fresh()
         try:
-            lock = await in_thread(partial(content.lock_shared, key))
+            lock = await self._run(partial(content.lock_shared, key))
         except ContentLocked:
             lock = None
         if lock is None:
             yield None
             return
-        held, until = _LocalLock(lock), trio.current_time() + RETAIN_NS / 10**9
+        held, until = (
+            _LocalLock(lock, self._run),
+            trio.current_time() + RETAIN_NS / 10**9,
+        )
         try:
             yield held
         finally:
@@ -152,17 +178,38 @@ class LocalStore:
         if self._never_came(content, key):
             return Outcome(True)
         self._warm_up()
-        work = partial(
-            content.remove,
+        # In one go, also if the client is leaving: a gateway's log must hear of it too.
+        work = partial(self._remove, content, key, before)
+        # Only a thread can be called back from, to fill the trash bin.
+        run = self._run if self._trash is None else in_thread
+        return Outcome(await run(work))
+
+    def _remove(self, content: Content, key: Key, before: int | None) -> bool:
+        recorded = False
+
+        def note(record: Callable[[], object]) -> None:
+            nonlocal recorded
+            record()
+            recorded = self._hook.due = True
+
+        @contextmanager
+        def noting() -> Iterator[Callable[[], object]]:
+            with self._branch.removing(key, self.uuid) as record:
+                yield partial(note, record)
+
+        removed = content.remove(
             key,
             before,
             boot_seconds,
             prepare=partial(self._branch.check_recordable, key, self.uuid),
-            record=partial(self._note, key, False),
+            record=partial(note, partial(self._branch.record, key, self.uuid, False)),
+            recording=noting,
             trash=None if self._trash is None else self._keep_elsewhere,
         )
-        # In one thread, also if the client is leaving: a gateway's log must hear of it too.
-        return Outcome(await in_thread(partial(self._removed, work, key)))
+        if removed and not recorded:
+            # It was gone already; what the log says may be older.
+            self._mend(partial(self._say_it_is_gone, key))
+        return removed
 
     def _never_came(self, content: Content, key: Key) -> bool:
         """Whether there is neither content nor a word of it in the log.
@@ -175,12 +222,6 @@ class LocalStore:
             return not content.lies_there(key) and self._log_is_right(key)
         except (RequestError, OSError):
             return False  # It is met again, and told, where it is removed.
-
-    def _removed(self, remove: Callable[[], bool], key: Key) -> bool:
-        if not remove():
-            return False
-        self._mend(partial(self._say_it_is_gone, key))
-        return True
 
     def _say_it_is_gone(self, key: Key) -> None:
         # Most nodes of a cluster never had it: they need not wait for the journal's lock.
@@ -247,7 +288,7 @@ class LocalStore:
             # A log that cannot be written is no reason to send it again; a failed sync is.
             present = partial(self._branch.record, key, self.uuid, True)
             noted = partial(self._mend, present)
-            if not await in_thread(partial(content.adopt, key, noted)):
+            if not await self._run(partial(content.adopt, key, noted)):
                 holder = content.annex.locks.held_elsewhere()
                 detail = f"held by {holder}" if holder else "it is being removed"
                 raise ContentLocked(key=key, detail=detail)
@@ -269,7 +310,7 @@ class LocalStore:
         watch = None
         while True:
             try:
-                intake = await in_thread(begin)
+                intake = await self._run(begin)
                 return intake if watch is None else self._still_here(intake)
             except TransferInProgress as error:
                 if watch is None:
@@ -338,8 +379,9 @@ def _load_git() -> None:
 @attrs.define
 class _LocalLock:
     lock: SharedLock
+    run: Callable[[Callable[[], None]], Awaitable[None]]
     unlocked: bool = False
 
     async def unlock(self) -> None:
-        await in_thread(self.lock.unlock)
+        await self.run(self.lock.unlock)
         self.unlocked = True

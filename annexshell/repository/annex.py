@@ -7,8 +7,7 @@ because an upgrade moves the locks to other files (spec 02 §7.2).
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from annexshell.errors import ShellError, StorageFailed, UnsupportedVersion
 from annexshell.model.duration import time_to_hash
@@ -22,6 +21,9 @@ from annexshell.repository.open import Repository
 from annexshell.repository.paths import AnnexPaths
 from annexshell.repository.remedies import explained
 from annexshell.repository.timeouts import stall_timeout
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 _SEPARATE_LOCKS = 10
 _SUPPORTED = ("8", "9", "10")
@@ -108,13 +110,25 @@ class Annex:
             sync_directory(path)
 
 
-@contextmanager
-def storage(action: str, where: str) -> Iterator[None]:
-    """Where the operating system's errors become StorageFailed."""
-    try:
-        yield
-    except OSError as error:
-        raise failed(action, where, error) from error
+class storage:
+    """A block in which the operating system's errors become StorageFailed."""
+
+    # Not made by contextlib: a request enters ten of them.
+    def __init__(self, action: str, where: str) -> None:
+        self._action = action
+        self._where = where
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError):
+            raise failed(self._action, self._where, error) from error
 
 
 def failed(action: str, where: str, error: OSError) -> StorageFailed:

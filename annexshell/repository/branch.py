@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -196,6 +196,33 @@ class Branch:
         with self._journal.locked(self._timeout):
             self._base(path, private)
             self._journal.check(path, private=private)
+
+    @contextmanager
+    def removing(self, key: Key, uuid: UUID) -> Iterator[Callable[[], object]]:
+        """`check_recordable` and `record` of an absence under one lock of the journal.
+
+        The content goes within the block, which must not take long, and then what the
+        block gets is called: all that it needs is on the disk by then but for one rename.
+        """
+        if is_cluster_uuid(uuid):
+            yield lambda: None
+            return
+        clock = self._now()
+        path, private = self.location_path(key), uuid in self.private_uuids
+        with self._journal.locked(self._timeout):
+            base = self._base(path, private)
+            new = location.with_presence(base, uuid, False, clock)
+            if new is None:
+                yield lambda: None
+                return
+            self._doubt_future(new, uuid)
+            with self._journal.staged(path, new, private=private) as put:
+
+                def record() -> None:
+                    put()
+                    self.accounts.completed(key, base, new, ())
+
+                yield record
 
     def change(self, path: bytes, uuid: UUID, edit: Edit) -> bool:
         """Edit any log, on behalf of ``uuid``; returns whether the text changed.

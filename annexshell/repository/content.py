@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
-from annexshell.repository.dropping import Dropping, Trash
+from annexshell.repository.dropping import Dropping, Recording, Trash
 from annexshell.repository.intake import Intake, begin_again, begin_intake
 from annexshell.repository.locking import Locking, SharedLock
 from annexshell.repository.objects import Objects, OpenObject
@@ -93,9 +93,16 @@ class Content:
         *,
         prepare: Callable[[], None],
         record: Record,
+        recording: Recording | None = None,
         trash: Trash | None = None,
     ) -> bool:
         """See `Dropping.remove`."""
         return self._dropping.remove(
-            key, before, clock, prepare=prepare, record=record, trash=trash
+            key,
+            before,
+            clock,
+            prepare=prepare,
+            record=record,
+            recording=recording,
+            trash=trash,
         )

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from annexshell.errors import RemovalRefused
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
-from annexshell.repository.locking import Locking
+from annexshell.repository.locking import ExclusiveLock, Locking
 from annexshell.repository.objects import Found, Objects, OpenObject, status_of
 from annexshell.repository.paths import ObjectPlace
 
@@ -27,6 +28,24 @@ Trash = Callable[[Key, OpenObject], None]
 
 Raises RequestError, RemovalRefused with the reason as a rule: then the content stays.
 """
+
+
+Recording = Callable[[], AbstractContextManager[Callable[[], object]]]
+"""Makes everything ready to record the absence; what the block gets does it.
+
+Others wait for the journal meanwhile. Raises what `prepare` does.
+"""
+_QUICK = 1 << 30
+"""Bytes that a file system frees at once."""
+
+
+class _How(NamedTuple):
+    """What the caller of `Dropping.remove` does for it."""
+
+    prepare: Callable[[], None]
+    record: Callable[[], object]
+    recording: Recording | None
+    trash: Trash | None
 
 
 class _TooLate(Exception):
@@ -57,16 +76,19 @@ class Dropping:
         *,
         prepare: Callable[[], None],
         record: Callable[[], object],
+        recording: Recording | None = None,
         trash: Trash | None = None,
     ) -> bool:
         """Make the content absent; False if ``clock`` has reached ``before``.
 
         True also if it was absent. ``prepare`` raises if ``record`` could not log the
-        absence. With annex.trashbin the content first goes to ``trash``. Work tree files
-        that nobody changed become pointers. Raises ContentLocked, RemovalRefused,
-        StorageFailed, LockTimeout, and as the callables do.
+        absence; ``recording`` is both, where nothing slow comes between. With annex.trashbin
+        the content first goes to ``trash``. Work tree files that nobody changed become
+        pointers. Raises ContentLocked, RemovalRefused, StorageFailed, LockTimeout, and as
+        the callables do.
         """
         in_time = partial(_is_before, before, clock)
+        how = _How(prepare, record, recording, trash)
         for _ in self._annex.paths.places(key):
             if not self._removable(key, self._objects.find(key)):
                 return True
@@ -74,18 +96,48 @@ class Dropping:
             if lock is None:
                 return True
             with lock:
-                if not self._removable(key, self._objects.find(key)):
+                if not self._removable(key, lock.found):
                     return True
-                prepare()
                 try:
-                    self._keep_elsewhere(key, trash, in_time)
-                    removed = self._delete(key, lock.place, in_time)
+                    if self._remove_locked(key, lock, in_time, how):
+                        return True
                 except _TooLate:
                     return False
-                if self._gone(key, removed):
-                    record()
-                    return True
         raise RemovalRefused(key=key, detail="it is being stored again; try again")
+
+    def _remove_locked(
+        self, key: Key, lock: ExclusiveLock, in_time: Callable[[], bool], how: _How
+    ) -> bool:
+        """Remove and record; False if there is another copy. Raises _TooLate."""
+        if how.recording is not None and self._is_quick(lock):
+            with how.recording() as record:
+                return self._delete_and_record(key, lock.place, in_time, record)
+        how.prepare()
+        self._keep_elsewhere(key, how.trash, in_time)
+        return self._delete_and_record(key, lock.place, in_time, how.record)
+
+    def _delete_and_record(
+        self,
+        key: Key,
+        place: ObjectPlace,
+        in_time: Callable[[], bool],
+        record: Callable[[], object],
+    ) -> bool:
+        gone = self._gone(key, self._delete(key, place, in_time))
+        if gone:
+            record()
+        return gone
+
+    def _is_quick(self, lock: ExclusiveLock) -> bool:
+        """Whether removing is one system call, so that others can wait for it."""
+        annex = self._annex
+        return (
+            lock.guard is None
+            and self._work_tree is None
+            and lock.found.status.st_size <= _QUICK
+            and not annex.config.get("annex.trashbin")
+            and not (annex.hooks.thaws or annex.hooks.erases)
+        )
 
     def _gone(self, key: Key, removed: os.stat_result | None) -> bool:
         """Whether that was all of it. What belongs in the work tree then is done.

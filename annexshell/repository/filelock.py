@@ -25,6 +25,8 @@ from annexshell.repository.open import Repository
 
 _FLOCK = "hhqqi4x"
 _BUSY = frozenset((errno.EAGAIN, errno.EACCES))
+_EXCLUSIVE = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_SHARED = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
 DEFAULT_TIMEOUT = 60.0
 """Seconds to wait for a lock that is held for moments only (spec 02 §19)."""
 
@@ -35,6 +37,7 @@ class FileLock(Closing):
     def __init__(self, fd: int, path: str) -> None:
         self._fd = fd
         self.path = path
+        self._identity: tuple[int, int] | None = None
 
     @property
     def fd(self) -> int:
@@ -52,8 +55,17 @@ class FileLock(Closing):
             now = os.lstat(self.path)
         except FileNotFoundError:
             return False
-        held = os.fstat(self._fd)
-        return (now.st_dev, now.st_ino) == (held.st_dev, held.st_ino)
+        if self._identity is None:
+            held = os.fstat(self._fd)
+            self._identity = held.st_dev, held.st_ino
+        return (now.st_dev, now.st_ino) == self._identity
+
+    def make_exclusive(self) -> bool:
+        """Turn a shared lock into the exclusive one; False if that is not to be had.
+
+        The lock is held all the time, so that nobody can have removed its file meanwhile.
+        """
+        return False
 
     def close(self) -> None:
         """Release the lock; doing it twice is harmless."""
@@ -62,13 +74,28 @@ class FileLock(Closing):
             os.close(fd)
 
 
-def try_lock(path: str, *, exclusive: bool, create: bool = True) -> FileLock | None:
+class _OwnLock(FileLock):
+    """A lock of the kernel's, on a file that is locked by itself."""
+
+    def make_exclusive(self) -> bool:
+        try:
+            fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _EXCLUSIVE)
+        except OSError:
+            # Somebody else shares it, or it is not open for writing.
+            return False
+        return True
+
+
+def try_lock(
+    path: str, *, exclusive: bool, create: bool = True, writable: bool = False
+) -> FileLock | None:
     """The lock on ``path``, or None if somebody else holds it.
 
-    A missing file is made, with 0666 less the umask, unless ``create`` is false. Raises
-    OSError; what is no regular file is refused, and opening never blocks.
+    A missing file is made, with 0666 less the umask, unless ``create`` is false. What is
+    to become exclusive later must be ``writable``. Raises OSError; what is no regular file
+    is refused, and opening never blocks.
     """
-    fd = open_lock_file(path, exclusive=exclusive, create=create)
+    fd = open_lock_file(path, exclusive=exclusive or writable, create=create)
     return lock_descriptor(fd, path, exclusive=exclusive)
 
 
@@ -86,13 +113,13 @@ def open_lock_file(path: str, *, exclusive: bool, create: bool = True) -> int:
 def lock_descriptor(fd: int, path: str, *, exclusive: bool) -> FileLock | None:
     """The lock on an open descriptor, which is owned from here on; None if it is held."""
     try:
-        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _request(exclusive))
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _EXCLUSIVE if exclusive else _SHARED)
     except OSError as error:
         os.close(fd)
         if error.errno in _BUSY:
             return None
         raise
-    return FileLock(fd, path)
+    return _OwnLock(fd, path)
 
 
 def wait_lock(
@@ -140,7 +167,8 @@ def holder_of(path: str, *, exclusive_only: bool = False) -> str | None:
     except OSError:
         return None
     try:
-        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _request(not exclusive_only))
+        asked = _SHARED if exclusive_only else _EXCLUSIVE
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, asked)
     finally:
         os.close(fd)
     kind, _, _, _, pid = struct.unpack(_FLOCK, answer)
@@ -153,17 +181,14 @@ def holder_of(path: str, *, exclusive_only: bool = False) -> str | None:
     return described(pid)
 
 
-def _request(exclusive: bool) -> bytes:
-    kind = fcntl.F_WRLCK if exclusive else fcntl.F_RDLCK
-    return struct.pack(_FLOCK, kind, os.SEEK_SET, 0, 0, 0)
-
-
 class Locks:
     """How one repository is locked: by a file for each thing, if nothing else is set."""
 
-    def try_lock(self, path: str, *, exclusive: bool) -> FileLock | None:
+    def try_lock(
+        self, path: str, *, exclusive: bool, writable: bool = False
+    ) -> FileLock | None:
         """See the function `try_lock`."""
-        return try_lock(path, exclusive=exclusive)
+        return try_lock(path, exclusive=exclusive, writable=writable)
 
     def lock_descriptor(
         self, fd: int, path: str, *, exclusive: bool

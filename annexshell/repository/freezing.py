@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
+from annexshell.repository.durable import Closing
 from annexshell.repository.hooks import Hooks
 from annexshell.repository.modes import Sharing, chmod_quietly
 
@@ -31,6 +31,7 @@ class Freezer:
         self._hooks = hooks
         self._crippled = crippled
         self._separate_lock = separate_lock
+        self._open: dict[str, int] = {}
 
     def thaw_directory(self, path: str) -> None:
         """Make entries of an object directory changeable. Raises FileNotFoundError."""
@@ -51,14 +52,13 @@ class Freezer:
             return
         self._hooks.freeze(path)
 
-    @contextmanager
-    def thawed(self, directory: str) -> Iterator[None]:
-        """An object directory whose entries may be changed inside the block."""
-        self.thaw_directory(directory)
-        try:
-            yield
-        finally:
-            self.freeze_directory(directory)
+    def thawed(self, directory: str) -> Thawed:
+        """An object directory whose entries may be changed until this is closed.
+
+        Within one such block another one for the same directory does nothing: what belongs
+        together thaws and freezes once.
+        """
+        return Thawed(self, directory, self._open)
 
     def protect(self, file: str | int) -> None:
         """Give an object its final mode; what freezes it otherwise is `freeze_object`."""
@@ -88,6 +88,29 @@ class Freezer:
     def persist_object(self, path: str, action: Callable[[], _T]) -> _T:
         """The same with a thawed object. Raises OSError."""
         return _persist(lambda: self.thaw_object(path), action)
+
+
+class Thawed(Closing):
+    """A directory that is thawed. Raises FileNotFoundError where there is none."""
+
+    def __init__(self, freezer: Freezer, directory: str, open: dict[str, int]) -> None:
+        self._freezer = freezer
+        self._directory = directory
+        self._open = open
+        if not open.get(directory):
+            freezer.thaw_directory(directory)
+        open[directory] = open.get(directory, 0) + 1
+
+    def close(self) -> None:
+        """Freeze the directory, if nobody else here needs it thawed. Twice is harmless."""
+        directory, self._directory = self._directory, ""
+        if not directory:
+            return
+        left = self._open.pop(directory, 1) - 1
+        if left > 0:
+            self._open[directory] = left
+        else:
+            self._freezer.freeze_directory(directory)
 
 
 def _persist(thaw: Callable[[], None], action: Callable[[], _T]) -> _T:

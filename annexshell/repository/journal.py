@@ -14,12 +14,13 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
 from annexshell.errors import JournalFailed, KeyNotStorable
 from annexshell.logs.merge import complete_lines
+from annexshell.model.writing import write_all
 from annexshell.repository.durable import sync_directory
 from annexshell.repository.filelock import FileLock, locks_of
 from annexshell.repository.modes import Sharing
@@ -33,6 +34,7 @@ MAX_LOG = 16 << 20
 """Bytes; no log that git-annex writes comes near it."""
 _MAX_NAME = 255
 _ESCAPED = re.compile(rb"__|_")
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def journal_name(path: bytes) -> bytes:
@@ -125,13 +127,10 @@ class Journal:
         except OSError as error:
             raise JournalFailed(where=path, detail=explained(error)) from error
         with self._failing(path):
-            with open(fd, "rb") as file:
-                status = os.fstat(fd)
-                if not stat.S_ISREG(status.st_mode):
-                    raise OSError(errno.EINVAL, "not a regular file")
-                if status.st_size > MAX_LOG:
-                    raise OSError(errno.EFBIG, f"over {MAX_LOG} bytes")
-                return complete_lines(file.read())
+            try:
+                return complete_lines(_contents(fd))
+            finally:
+                os.close(fd)
 
     # -- writing --------------------------------------------------------------------------
 
@@ -144,12 +143,15 @@ class Journal:
         if timeout is None:
             timeout = self._locks.patience(LOCK_TIMEOUT)
         with self._failing(os.fsencode(self._lock)):
-            lock = self._take(timeout)
+            try:
+                lock = self._take(timeout)
+            except FileNotFoundError:
+                self._directory(self._annex)
+                lock = self._take(timeout)
         with lock:
             yield
 
     def _take(self, timeout: float) -> FileLock:
-        self._directory(self._annex)
         lock = self._locks.wait_lock(self._lock, exclusive=True, timeout=timeout)
         self._sharing.share(self._lock)
         return lock
@@ -162,10 +164,9 @@ class Journal:
         self._check_name(path)
         directory = self._private if private else self._public
         with self._failing(directory):
-            self._directory(directory)
-            os.unlink(self._write_temporary(b"checked\n"))
-            if not os.access(directory, os.W_OK | os.X_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            self._writable(directory)
+            # Not synced: that there is room for it shows when it is written.
+            os.unlink(self._write_temporary(b"checked\n", sync=False))
 
     def write(self, path: bytes, content: bytes, *, private: bool = False) -> None:
         """Make ``content`` the whole text waiting for ``path``, durably.
@@ -173,19 +174,47 @@ class Journal:
         To be called within `locked`. Raises JournalFailed, with the old text in place, and
         KeyNotStorable for a path that no file can be named after.
         """
+        with self.staged(path, content, private=private) as put:
+            put()
+
+    @contextmanager
+    def staged(
+        self, path: bytes, content: bytes, *, private: bool = False
+    ) -> Iterator[Callable[[], None]]:
+        """`write` in two steps: all but the rename is done before the block.
+
+        What the block gets is to be called once, or not at all: then nothing is changed.
+        """
         self._check_name(path)
         directory = self._private if private else self._public
         target = os.path.join(directory, journal_name(path))
         with self._failing(target):
-            self._directory(directory)
-            temporary = self._write_temporary(content)
-            try:
-                self._sharing.share(os.fsdecode(temporary))
+            temporary = self._write_temporary(content, sync=self._fsync)
+        waiting = True
+
+        def put() -> None:
+            nonlocal waiting
+            with self._failing(target):
                 os.rename(temporary, target)
-            except OSError:
-                os.unlink(temporary)
-                raise
-            self._sync_directory(directory)
+                waiting = False
+                self._sync_directory(directory)
+
+        try:
+            with self._failing(target):
+                self._sharing.share(os.fsdecode(temporary))
+                self._writable(directory)
+            yield put
+        finally:
+            if waiting:
+                with self._failing(target):
+                    os.unlink(temporary)
+
+    def _writable(self, directory: bytes) -> None:
+        """Make sure that files can be put there. Raises OSError."""
+        if not _may_write(directory):
+            self._directory(directory)
+            if not _may_write(directory):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def remove(self, names: Iterable[bytes]) -> None:
         """Delete files whose content was committed; to be called within `locked`."""
@@ -208,27 +237,31 @@ class Journal:
             # A component that starts with _ comes back as one that ends with it.
             raise KeyNotStorable(key=path, detail="its log would be taken for another")
 
-    def _write_temporary(self, content: bytes) -> bytes:
-        # One fixed name: the lock is held, so what is there was left by a dead process.
-        self._directory(self._temporary)
+    def _write_temporary(self, content: bytes, *, sync: bool) -> bytes:
         path = os.path.join(self._temporary, b"journal")
+        fd = self._open_temporary(path)
         try:
-            os.unlink(path)
-        except FileNotFoundError:
-            pass  # The usual case: nobody died.
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        fd = os.open(path, flags, 0o666)
-        try:
-            with open(fd, "wb", buffering=0) as file:
-                left = memoryview(content)
-                while left:
-                    left = left[file.write(left) :]
-                if self._fsync:
+            try:
+                write_all(fd, memoryview(content))
+                if sync:
                     os.fsync(fd)
+            finally:
+                os.close(fd)
         except OSError:
             os.unlink(path)
             raise
         return path
+
+    def _open_temporary(self, path: bytes) -> int:
+        # One fixed name: the lock is held, so what is there was left by a dead process.
+        for _ in range(2):  # the directory may be missing, and the file may be there
+            try:
+                return os.open(path, _NEW, 0o666)
+            except FileNotFoundError:
+                self._directory(self._temporary)
+            except FileExistsError:
+                os.unlink(path)
+        return os.open(path, _NEW, 0o666)
 
     def _directory(self, path: bytes) -> None:
         if os.path.isdir(path):
@@ -247,3 +280,23 @@ class Journal:
             yield
         except OSError as error:
             raise JournalFailed(where=path, detail=explained(error)) from error
+
+
+def _may_write(directory: bytes) -> bool:
+    return os.access(directory, os.W_OK | os.X_OK, effective_ids=True)
+
+
+def _contents(fd: int) -> bytes:
+    """All of a log. Raises OSError for what is none, and where there is too much."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "not a regular file")
+    if status.st_size > MAX_LOG:
+        raise OSError(errno.EFBIG, f"over {MAX_LOG} bytes")
+    found = b""
+    while len(found) < status.st_size:
+        more = os.read(fd, status.st_size - len(found))
+        if not more:
+            break
+        found += more
+    return found

@@ -15,6 +15,7 @@ import os
 import stat
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from annexshell.errors import ContentLocked, LockTimeout
 from annexshell.model.key import Key
@@ -22,7 +23,7 @@ from annexshell.repository import retention
 from annexshell.repository.annex import Annex, storage, unlink_quietly
 from annexshell.repository.durable import Closing
 from annexshell.repository.filelock import FileLock, Locks
-from annexshell.repository.objects import Objects
+from annexshell.repository.objects import Found, Objects
 from annexshell.repository.paths import ObjectPlace
 from annexshell.repository.retention import Promise, Promises
 
@@ -39,11 +40,19 @@ class SharedLock(Closing):
         self.place = place
         self.guard: FileLock | None = None
         self.promise: Promise | None = None
+        self.thawed: Closing | None = None
+        """Where the content's directory is to be changed as long as it is locked."""
 
     def move_to(self, held: FileLock) -> None:
         """From now on ``held``, on a copy that takes the file's place, is the lock."""
         self._held.close()
         self._held = held
+
+    def freeze(self) -> None:
+        """Nothing more is changed in the content's directory, until the lock ends."""
+        thawed, self.thawed = self.thawed, None
+        if thawed is not None:
+            thawed.close()
 
     def unlock(self) -> None:
         """The locker is done in good order: the lock and its promise end.
@@ -52,32 +61,44 @@ class SharedLock(Closing):
         """
         if self.promise is not None:
             self._locking.promises.finish(self.promise)
-        self.close()
         if self.guard is None:
-            self._locking.tidy(self.place)
+            self._locking.tidy(self.place, self._held)
+        self.close()
 
     def close(self) -> None:
         """The locker is gone: the lock ends, the promise stays. Twice is harmless."""
+        # Not after the lock: whoever has it next would find the directory frozen again.
+        self.freeze()
         self._held.close()
         if self.guard is not None:
             self.guard.close()
 
 
 class ExclusiveLock(Closing):
-    """Content that only the holder may remove; a context manager."""
+    """Content that only the holder may remove; a context manager.
 
-    def __init__(self, locking: Locking, place: ObjectPlace, held: FileLock) -> None:
+    Since version 10 the directory is thawed as long as it is held.
+    """
+
+    def __init__(self, locking: Locking, found: Found, held: FileLock) -> None:
         self._locking = locking
         self._held = held
-        self.place = place
+        self.found = found
+        """The object as it was when the lock was taken."""
+        self.place = found.place
         self.guard: FileLock | None = None
+        self.thawed: Closing | None = None
 
     def close(self) -> None:
         """End the lock; its files and then empty directories go before it does."""
-        self._locking.clear(self.place, lock_file=self.guard is None)
-        self._held.close()
-        if self.guard is not None:
-            self.guard.close()
+        try:
+            self._locking.clear(self.place, lock_file=self.guard is None)
+        finally:
+            if self.thawed is not None:
+                self.thawed.close()
+            self._held.close()
+            if self.guard is not None:
+                self.guard.close()
 
 
 class Locking:
@@ -110,17 +131,37 @@ class Locking:
                 if lock is None:
                     return None
                 lock.guard, guard = guard, None
-                return self._confirm(lock, key, retain)
+                confirmed = self._confirm(lock, key, retain)
+                lock.freeze()
+                return confirmed
             finally:
                 if guard is not None:
                     guard.close()
 
     def _share(self, place: ObjectPlace, guard: FileLock | None) -> SharedLock | None:
         if guard is None:
-            held = self.lock_file(place, exclusive=False)
-        else:
-            held = _present(lambda: self._lock_object(place, exclusive=False))
+            return self.share_file(place)
+        held = _present(lambda: self._lock_object(place, exclusive=False))
         return None if held is None else SharedLock(self, place, held)
+
+    def share_file(self, place: ObjectPlace) -> SharedLock | None:
+        """Version 10's shared lock, with the directory thawed; None if there is none.
+
+        Raises OSError.
+        """
+        thawed = _present(lambda: self._annex.freezer.thawed(place.directory))
+        if thawed is None:
+            return None
+        try:
+            held = self.lock_file(place, exclusive=False)
+            if held is None:
+                return None
+            lock = SharedLock(self, place, held)
+            lock.thawed, thawed = thawed, None
+            return lock
+        finally:
+            if thawed is not None:
+                thawed.close()
 
     def _confirm(self, lock: SharedLock, key: Key, retain: bool) -> SharedLock | None:
         """Under the lock: is the content still there, and can it be promised?"""
@@ -128,8 +169,7 @@ class Locking:
         try:
             if self._objects.locate(key) == lock.place:
                 if retain and lock.guard is None:
-                    with self._annex.freezer.thawed(lock.place.directory):
-                        lock.promise = self.promises.make(lock.place)
+                    lock.promise = self.promises.make(lock.place)
                 good = True
         finally:
             if not good:
@@ -147,7 +187,7 @@ class Locking:
             try:
                 found = self._objects.find(key)
                 if found is not None:
-                    lock = self._claim(key, found.place, guard)
+                    lock = self._claim(key, found, guard)
                     if lock is not None:
                         lock.guard, guard = guard, None
             finally:
@@ -156,20 +196,27 @@ class Locking:
             return self._permitted(key, lock) if lock is not None else None
 
     def _claim(
-        self, key: Key, place: ObjectPlace, guard: FileLock | None
+        self, key: Key, found: Found, guard: FileLock | None
     ) -> ExclusiveLock | None:
-        path = place.lock if guard is None else place.object
+        place, thawed, lock = found.place, None, None
         try:
             if guard is None:
+                thawed = self._annex.freezer.thawed(place.directory)
                 held = self.lock_file(place, exclusive=True)
             else:
                 held = self.claim_object(place)
+            if held is not None:
+                lock = ExclusiveLock(self, found, held)
+                lock.thawed, thawed = thawed, None
+                return lock
         except FileNotFoundError:
             return None
-        if held is None:
-            holder = self._locks.holder_of(path) or "another session"
-            raise ContentLocked(key=key, detail=f"held by {holder}")
-        return ExclusiveLock(self, place, held)
+        finally:
+            if thawed is not None:
+                thawed.close()
+        path = place.lock if guard is None else place.object
+        holder = self._locks.holder_of(path) or "another session"
+        raise ContentLocked(key=key, detail=f"held by {holder}")
 
     def claim_object(self, place: ObjectPlace) -> FileLock | None:
         """The exclusive lock of version 8 and 9; None if it is held. Raises OSError."""
@@ -191,6 +238,7 @@ class Locking:
             found = self._objects.find(key)
             if found is None or found.place != lock.place:
                 return None
+            lock.found = found
             until = retention.read(lock.place) if lock.guard is None else None
             if until is not None and time.time_ns() <= until:
                 left = (until - time.time_ns()) // 10**9 + 1
@@ -252,7 +300,7 @@ class Locking:
                 with freezer.thawed(place.directory):
                     held = freezer.persist(
                         place.directory,
-                        lambda: self._locks.try_lock(place.lock, exclusive=exclusive),
+                        lambda: self._open_lock(place.lock, exclusive=exclusive),
                     )
             except FileNotFoundError:
                 if exclusive:
@@ -266,28 +314,45 @@ class Locking:
             held.close()
         return None
 
-    def tidy(self, place: ObjectPlace) -> None:
-        """After a shared lock: if nobody else holds one, remove its traces.
+    def _open_lock(self, path: str, *, exclusive: bool) -> FileLock | None:
+        if exclusive:
+            return self._locks.try_lock(path, exclusive=True)
+        try:
+            # Open for writing, it can become the exclusive lock that tidies up.
+            return self._locks.try_lock(path, exclusive=False, writable=True)
+        except PermissionError:
+            return self._locks.try_lock(path, exclusive=False)
+
+    def tidy(self, place: ObjectPlace, shared: FileLock) -> None:
+        """The ``shared`` lock ends: if nobody else holds one, remove its traces.
 
         What cannot be removed now is removed by the next one, so failures are ignored.
         """
         try:
             with self._annex.freezer.thawed(place.directory):
                 self._annex.freezer.persist(
-                    place.directory, lambda: self._tidy_alone(place)
+                    place.directory, lambda: self._tidy_alone(place, shared)
                 )
+                self._prune(place)
         except (OSError, LockTimeout):
             return
-        self._prune(place)
 
-    def _tidy_alone(self, place: ObjectPlace) -> None:
+    def _tidy_alone(self, place: ObjectPlace, shared: FileLock) -> None:
+        if shared.fd >= 0 and shared.make_exclusive():
+            self._wipe(place)
+            return
+        # Those who share it may all end now: whoever is last must find it free.
+        shared.close()
         held = self._locks.try_lock(place.lock, exclusive=True)
         if held is None:
             return
         with held:
             if held.same_file():
-                self.promises.settle(place)
-                unlink_quietly(place.lock)
+                self._wipe(place)
+
+    def _wipe(self, place: ObjectPlace) -> None:
+        self.promises.settle(place)
+        unlink_quietly(place.lock)
 
     def clear(self, place: ObjectPlace, *, lock_file: bool) -> None:
         """Before an exclusive lock ends: remove its file, and what is empty then."""
@@ -297,6 +362,7 @@ class Locking:
                     self._annex.freezer.persist(
                         place.directory, lambda: unlink_quietly(place.lock)
                     )
+                    return self._prune(place)
         except OSError:
             # An unlocked lock file is harmless; the next locker uses it.
             return
@@ -313,7 +379,10 @@ class Locking:
             return
 
 
-def _present(action: Callable[[], FileLock | None]) -> FileLock | None:
+_T = TypeVar("_T")
+
+
+def _present(action: Callable[[], _T | None]) -> _T | None:
     try:
         return action()
     except FileNotFoundError:

@@ -94,12 +94,16 @@ class Sharing(NamedTuple):
         return self._make_below(path, top)
 
     def _make_below(self, path: str, top: str) -> list[str]:
-        if os.path.isdir(path):
-            return []
-        parent = os.path.dirname(path)
-        made = [] if path == top or parent == path else self._make_below(parent, top)
+        made: list[str] = []
         try:
-            os.mkdir(path)
+            try:
+                os.mkdir(path)
+            except FileNotFoundError:
+                parent = os.path.dirname(path)
+                if parent in (path, ""):
+                    raise
+                made = [] if path == top else self._make_below(parent, top)
+                os.mkdir(path)
         except FileExistsError:
             if os.path.isdir(path):
                 return made

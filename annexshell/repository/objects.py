@@ -19,6 +19,7 @@ from annexshell.repository.durable import Closing
 from annexshell.repository.hashing import Verifier, check_of
 from annexshell.repository.keysdb import Identity, inode_caches, inodes_changed
 from annexshell.repository.paths import ObjectPlace
+from annexshell.repository.remedies import explained
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,8 @@ class OpenObject(Closing):
             status = status_of(self._path)
             now = os.fstat(self.fd)
         except (OSError, StorageFailed) as error:
-            log.warning("cannot tell whether %s changed: %s", self._path, error)
+            told = explained(error) if isinstance(error, OSError) else error
+            log.warning("cannot tell whether %s changed: %s", self._path, told)
             return False
         return (
             status is not None

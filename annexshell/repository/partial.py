@@ -29,8 +29,11 @@ class Partial:
         self._annex = annex
         self._work = annex.paths.work(key)
         self.path = annex.paths.tmp(key)
-        annex.make_directories(os.path.dirname(self.path))
-        self.fd = self._open()
+        try:
+            self.fd = self._open()
+        except FileNotFoundError:
+            annex.make_directories(os.path.dirname(self.path))
+            self.fd = self._open()
 
     def _open(self) -> int:
         for _ in range(2):
@@ -175,7 +178,11 @@ class Partial:
             os.close(fd)
 
     def _forget_work(self) -> None:
-        if os.path.isdir(self._work) and not os.path.islink(self._work):
+        try:
+            status = os.lstat(self._work)
+        except OSError:
+            return
+        if stat.S_ISDIR(status.st_mode):
             import shutil
 
             shutil.rmtree(self._work)

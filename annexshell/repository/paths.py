@@ -7,6 +7,7 @@ the way there and back.
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from typing import NamedTuple
 
 from annexshell.errors import KeyNotStorable, Unsupported
@@ -98,15 +99,9 @@ class AnnexPaths(NamedTuple):
     def othertmp(self) -> str:
         return self.annex_dir + "/othertmp"
 
-    def places(self, key: Key) -> list[ObjectPlace]:
+    def places(self, key: Key) -> tuple[ObjectPlace, ...]:
         """Where the content may be, in search order; new content goes to the first."""
-        name = _name(key)
-        found = []
-        for scheme in self.schemes:
-            hashed = hash_directories(key, scheme, self.levels)
-            directory = f"{self.objects}/{hashed}/{name}"
-            found.append(ObjectPlace(directory, f"{directory}/{name}"))
-        return found
+        return _places(self.objects, self.schemes, self.levels, key)
 
     def tmp(self, key: Key) -> str:
         """The content received so far, whoever sends it."""
@@ -150,6 +145,19 @@ class AnnexPaths(NamedTuple):
                 key=key,
                 detail=f"its file names are {longest - _NAME_MAX} bytes too long",
             )
+
+
+@lru_cache(maxsize=64)
+def _places(
+    top: str, schemes: tuple[str, ...], levels: int, key: Key
+) -> tuple[ObjectPlace, ...]:
+    # Kept because one request asks ten times.
+    name = _name(key)
+    found = []
+    for scheme in schemes:
+        directory = f"{top}/{hash_directories(key, scheme, levels)}/{name}"
+        found.append(ObjectPlace(directory, f"{directory}/{name}"))
+    return tuple(found)
 
 
 def _schemes(repository: Repository) -> tuple[str, ...]:

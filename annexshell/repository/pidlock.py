@@ -252,11 +252,13 @@ class PidLocks(Locks):
         self._lock = lock
         self._timeout = timeout
 
-    def try_lock(self, path: str, *, exclusive: bool) -> FileLock | None:
+    def try_lock(
+        self, path: str, *, exclusive: bool, writable: bool = False
+    ) -> FileLock | None:
         if not self._take_soon():
             return None
         try:
-            fd = open_lock_file(path, exclusive=exclusive)
+            fd = open_lock_file(path, exclusive=exclusive or writable)
             return self.lock_descriptor(fd, path, exclusive=exclusive)
         finally:
             self._lock.give_back()

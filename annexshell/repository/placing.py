@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from annexshell.errors import ContentLocked, InsecureKey, StorageFailed
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage, unlink_quietly
+from annexshell.repository.durable import sync_directory
 from annexshell.repository.filelock import FileLock
 from annexshell.repository.hashing import Check, check_of
 from annexshell.repository.locking import Locking, SharedLock
@@ -64,6 +65,8 @@ class Placing:
         self._objects = objects
         self._locking = locking
         self._work_tree = work_tree
+        self._durable: tuple[int, int] | None = None
+        """The ``objects`` directory whose own name we have synced."""
 
     def adopt(self, key: Key, record: Record) -> bool:
         """Record content that is present already; False if it is not, or is being removed.
@@ -93,10 +96,11 @@ class Placing:
             self._annex.recheck()
             # The security boundary of annex.securehashesonly (spec 02 §3.6).
             check_acceptable(self._annex, key)
-            if self.adopt(key, record):
+            found = self._objects.find(key)
+            if found is not None and self.adopt(key, record):
                 source.discard()
                 return
-            place = self._objects.place(key)
+            place = self._annex.paths.places(key)[0] if found is None else found.place
             lock = self._hold(key, place, source)
             try:
                 self._fill(key, lock, source)
@@ -108,7 +112,7 @@ class Placing:
         """Lock a place that is, as far as we know, empty."""
         guard = self._locking.guard()
         if guard is None:
-            return SharedLock(self._locking, place, self._hold_file(key, place))
+            return self._hold_file(key, place)
         try:
             self._annex.make_directories(place.directory)
             # The lock stays on the file when it gets its final name.
@@ -124,13 +128,13 @@ class Placing:
         lock.guard = guard
         return lock
 
-    def _hold_file(self, key: Key, place: ObjectPlace) -> FileLock:
+    def _hold_file(self, key: Key, place: ObjectPlace) -> SharedLock:
         deadline = time.monotonic() + _PATIENCE
         while True:
             self._annex.make_directories(place.directory)
-            held = self._locking.lock_file(place, exclusive=False)
-            if held is not None:
-                return held
+            lock = self._locking.share_file(place)
+            if lock is not None:
+                return lock
             if time.monotonic() > deadline:
                 raise ContentLocked(key=key, detail="it is being removed")
             time.sleep(_PAUSE)
@@ -238,9 +242,17 @@ class Placing:
     def _sync(self, place: ObjectPlace) -> None:
         """Have the object's name, and those of the directories above, reach the disk.
 
-        All of them, made now or before: who made them may have died before syncing.
+        All of them, made now or before: who made them may have died before syncing. That
+        of ``objects`` itself, which nobody removes, once.
         """
-        directory = place.directory
-        while len(directory) >= len(self._annex.paths.annex_dir):
-            self._annex.sync_directory(directory)
+        if not self._annex.fsync:
+            return
+        top, directory = self._annex.paths.objects, place.directory
+        while len(directory) >= len(top):
+            sync_directory(directory)
             directory = os.path.dirname(directory)
+        status = os.stat(top)
+        known = status.st_dev, status.st_ino
+        if known != self._durable:
+            sync_directory(directory)
+            self._durable = known

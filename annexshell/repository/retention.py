@@ -107,6 +107,8 @@ class Promises:
 
         Raises OSError.
         """
+        if not self._done:
+            return
         current = left = read(place)
         over = []
         while left is not None and (place.retention, left) in self._done:
@@ -126,9 +128,13 @@ class Promises:
         guard = annex.locks.wait_lock(annex.paths.othertmp + ".lck", exclusive=False)
         with guard:
             annex.sharing.share(guard.fd)
-            annex.make_directories(annex.paths.othertmp)
             name = f"{annex.paths.othertmp}/rtm{os.getpid()}.{next(_serial)}"
-            self._write_file(name, format_stamp(moment))
+            text = format_stamp(moment)
+            try:
+                self._write_file(name, text)
+            except FileNotFoundError:
+                annex.make_directories(annex.paths.othertmp)
+                self._write_file(name, text)
             annex.freezer.persist(
                 place.directory, lambda: os.rename(name, place.retention)
             )

@@ -24,8 +24,7 @@ def check_space(annex: Annex, key: Key, already: int) -> None:
         # never not at all.
         pending = sum(
             max(0, (other.key.size or 0) - other.done)
-            for other in running_downloads(annex)
-            if other.key != key
+            for other in running_downloads(annex, besides=key)
         )
         _require(annex, (1 if key.size is None else key.size) + pending - already)
 

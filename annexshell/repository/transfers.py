@@ -65,10 +65,10 @@ class Transfer:
 
     def _lock_one(self, path: str) -> FileLock | None:
         for _ in range(_TRIES):
-            self._annex.make_directories(os.path.dirname(path))
             try:
                 held = self._annex.locks.try_lock(path, exclusive=True)
             except FileNotFoundError:
+                self._annex.make_directories(os.path.dirname(path))
                 continue
             if held is None:
                 return None
@@ -184,18 +184,22 @@ class Download(NamedTuple):
     done: int
 
 
-def running_downloads(annex: Annex) -> Iterator[Download]:
-    """What is being received now, by any process. Raises OSError."""
+def running_downloads(annex: Annex, besides: Key | None = None) -> Iterator[Download]:
+    """What is being received now, by any process, but for one key. Raises OSError."""
     top = annex.paths.annex_dir + "/transfer/download"
-    if not os.path.isdir(top):
+    mine = None if besides is None else os.fsdecode(besides.file_name)
+    try:
+        peers = [peer.name for peer in os.scandir(top) if peer.is_dir()]
+    except (FileNotFoundError, NotADirectoryError):
         return
-    for peer in os.listdir(top):
-        if peer == "lck" or not os.path.isdir(f"{top}/{peer}"):
+    for peer in peers:
+        if peer == "lck":
             continue
         for name in os.listdir(f"{top}/{peer}"):
-            found = None if name.startswith("lck.") else _download(annex, peer, name)
-            if found is not None:
-                yield found
+            if name != mine and not name.startswith("lck."):
+                found = _download(annex, peer, name)
+                if found is not None:
+                    yield found
 
 
 def _download(annex: Annex, peer: str, name: str) -> Download | None:

@@ -119,25 +119,32 @@ class Nodes:
                 self._kept = Keeper(self.keeper, rest)
         return self._kept
 
-    def by_path(self, name: str, uuid: UUID, path: str) -> LocalNode:
-        """A repository on this machine; it may be the gateway itself."""
+    def by_path(
+        self, name: str, uuid: UUID, path: str, *, alone: bool = False
+    ) -> LocalNode:
+        """A repository on this machine; it may be the gateway itself.
+
+        ``alone`` is as for `LocalStore`.
+        """
 
         def open_store() -> LocalStore:
-            opened = self._open(name, uuid, path)
+            opened = self._open(name, uuid, path, alone)
             self._local.append(opened)
             self._closing.append(opened.aclose)
             return opened
 
         return LocalNode(open_store)
 
-    def _open(self, name: str, uuid: UUID, path: str) -> LocalStore:
+    def _open(self, name: str, uuid: UUID, path: str, alone: bool) -> LocalStore:
         place = os.path.join(self.gateway.path, path)
         try:
             repository = open_repository(locate(place, "/"))
             require_served(repository)
             if repository.uuid == uuid:
                 trash = trash_for(repository, self.clock)
-                return LocalStore(repository, self.gateway.uuid, self.clock, trash)
+                return LocalStore(
+                    repository, self.gateway.uuid, self.clock, trash, alone=alone
+                )
         except ShellError as error:
             raise PeerUnreachable(name=name, detail=error) from error
         except OSError as error:

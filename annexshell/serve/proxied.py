@@ -55,7 +55,7 @@ def proxied(
 def _remote(nodes: Nodes, target: Remote, asked: UUID) -> Served:
     recipe = recipe_for(nodes.gateway.config, target.via)
     if isinstance(recipe, LocalPath):
-        lazy = nodes.by_path(target.name, asked, recipe.path)
+        lazy = nodes.by_path(target.name, asked, recipe.path, alone=True)
         return Served(nodes.recorded(lazy, asked), nodes.settle, nodes.aclose)
     peer = nodes.by_ssh(target.name, target.via, asked, recipe)
     store = nodes.recorded(peer, asked)

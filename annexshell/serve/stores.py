@@ -46,5 +46,6 @@ def trash_for(repository: Repository, clock: Clock | None) -> TrashBin | None:
 
 def local(repository: Repository, client: UUID, clock: Clock | None) -> Served:
     """The repository itself."""
-    store = LocalStore(repository, client, clock, trash_for(repository, clock))
+    trash = trash_for(repository, clock)
+    store = LocalStore(repository, client, clock, trash, alone=True)
     return Served(store, store.settle, store.aclose)

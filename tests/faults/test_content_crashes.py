@@ -9,13 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 
 from annexshell.errors import ContentLocked
+from annexshell.local.store import LocalStore
+from annexshell.model.ids import UUID
 from annexshell.model.payload import Validity
+from annexshell.repository.branch import Branch
 from annexshell.repository.content import Content
 from annexshell.repository.open import Repository
 from tests.support.content import (
     HELLO,
+    PEER,
     Log,
     begin,
     drop,
@@ -191,3 +196,33 @@ def test_death_of_a_locker(tmp_path: Path) -> None:
     # Before the promise either may be; after it, only an unlock in progress lets go.
     assert {(False, True), (False, False), (True, False)} <= outcomes
     assert drop(reopened(repository), KEY)
+
+
+def test_death_while_removing_what_is_logged(tmp_path: Path) -> None:
+    """The log's new text is on the disk before the object goes, and counts after it."""
+    repository = make_repository(tmp_path / "r")
+    here = repository.uuid
+
+    def remove() -> None:
+        store = LocalStore(repository, UUID(PEER), alone=True)
+        assert trio.run(store.remove, KEY).ok
+
+    def restore() -> None:
+        assert put(reopened(repository), KEY, HELLO)
+        Branch(repository).record(KEY, here, True)
+
+    restore()
+    seen = set()
+    for _ in every_death(remove):
+        present = check_object(repository)
+        logged = here in Branch(repository).locations(KEY)
+        assert logged or not present
+        seen.add((present, logged))
+        remove()
+        assert not reopened(repository).present(KEY)
+        assert here not in Branch(repository).locations(KEY)
+        left = {name for name in remains(repository) if not name.endswith(".lck")}
+        assert {Path(name).parts[0] for name in left} <= {"journal", "annexshell-tmp"}
+        restore()
+    assert seen == {(True, True), (False, True), (False, False)}
+    assert here not in Branch(repository).locations(KEY)

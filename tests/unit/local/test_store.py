@@ -193,3 +193,24 @@ async def test_every_byte_that_came_can_be_resumed(tmp_path: Path) -> None:
         assert not isinstance(intake, AlreadyHave)
         assert intake.offset == 5
     assert (await sent(store, K, CONTENT)).ok
+
+
+@trio_test
+async def test_who_is_alone_needs_no_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LocalStore(make_repository(tmp_path / "r"), UUID(PEER), alone=True)
+    assert (await sent(store, K, CONTENT)).ok
+
+    async def no_thread(work: Callable[[], object]) -> object:
+        raise AssertionError("a thread was asked for")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(store_module, "in_thread", no_thread)
+        async with store.put(K, b"") as intake:
+            assert isinstance(intake, AlreadyHave)
+        async with store.lock(K) as held:
+            assert held is not None
+            await held.unlock()
+        assert (await store.remove(K)).ok
+    assert not logged(tmp_path / "r")

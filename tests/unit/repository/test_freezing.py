@@ -76,3 +76,18 @@ def test_a_directory_removed_meanwhile_needs_no_freezing(
         gone.rmdir()
     with pytest.raises(FileNotFoundError):
         freezer.thaw_directory(str(gone))
+
+
+def test_what_belongs_together_thaws_and_freezes_once(
+    freezer: Freezer, tmp_path: Path
+) -> None:
+    with freezer.thawed(str(tmp_path)) as outer:
+        with freezer.thawed(str(tmp_path)):
+            assert mode_of(tmp_path) & 0o200
+        assert mode_of(tmp_path) & 0o200
+        outer.close()
+        assert mode_of(tmp_path) & 0o222 == 0
+        with freezer.thawed(str(tmp_path)):
+            assert mode_of(tmp_path) & 0o200
+    assert mode_of(tmp_path) & 0o222 == 0
+    tmp_path.chmod(0o755)

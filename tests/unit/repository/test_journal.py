@@ -179,3 +179,36 @@ def test_shared_repositories_get_shared_modes(repo: Repo) -> None:
     assert stat.S_IMODE((directory / "uuid.log").stat().st_mode) == 0o660
     lock = repo.annex_dir / "journal.lck"
     assert stat.S_IMODE(lock.stat().st_mode) == 0o660
+
+
+def test_what_is_staged_counts_only_once_it_is_put(
+    repo: Repo, journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with journal.locked():
+        journal.write(K_LOG, b"1s 1 a\n")
+        steps = watch_disk(monkeypatch)
+        with journal.staged(K_LOG, b"2s 0 a\n") as put:
+            assert steps == ["sync journal"]
+            assert journal.read(K_LOG) == b"1s 1 a\n"
+            put()
+            assert steps == ["sync journal", "rename", "sync journal"]
+        assert journal.read(K_LOG) == b"2s 0 a\n"
+        with journal.staged(K_LOG, b"3s 1 a\n"):
+            pass
+        with pytest.raises(ZeroDivisionError):
+            with journal.staged(K_LOG, b"3s 1 a\n"):
+                raise ZeroDivisionError
+    assert journal.read(K_LOG) == b"2s 0 a\n"
+    assert os.listdir(repo.annex_dir / "annexshell-tmp") == []
+
+
+def test_what_a_dead_writer_left_is_in_nobodys_way(
+    repo: Repo, journal: Journal
+) -> None:
+    scratch = repo.annex_dir / "annexshell-tmp"
+    scratch.mkdir(parents=True)
+    (scratch / "journal").write_bytes(b"half a li")
+    with journal.locked():
+        journal.write(K_LOG, b"1s 1 a\n")
+    assert journal.read(K_LOG) == b"1s 1 a\n"
+    assert os.listdir(scratch) == []

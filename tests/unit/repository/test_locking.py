@@ -396,3 +396,32 @@ def test_looking_for_a_holder_makes_no_file(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         try_lock(str(tmp_path / "lock"), exclusive=True, create=False)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_shared_lock_becomes_exclusive_only_if_nobody_else_has_it(
+    tmp_path: Path,
+) -> None:
+    path = str(tmp_path / "lock")
+    one = try_lock(path, exclusive=False, writable=True)
+    other = try_lock(path, exclusive=False)
+    assert one is not None and other is not None
+    assert not one.make_exclusive()
+    assert holder_of(path, exclusive_only=True) is None
+    # Not open for writing: the kernel would refuse it.
+    one.close()
+    assert not other.make_exclusive()
+    other.close()
+    last = try_lock(path, exclusive=False, writable=True)
+    assert last is not None and last.make_exclusive()
+    assert try_lock(path, exclusive=False) is None
+    last.close()
+
+
+def test_the_directory_is_frozen_while_content_is_locked(
+    content: Content, place: ObjectPlace
+) -> None:
+    lock = locked(content)
+    assert os.stat(place.directory).st_mode & 0o200 == 0
+    lock.unlock()
+    assert os.stat(place.directory).st_mode & 0o200 == 0
+    assert names(place) == {""}

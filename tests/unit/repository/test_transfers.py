@@ -65,6 +65,7 @@ def test_a_reception_has_two_locks_and_an_info_file(
     transfer.progress((5 << 20) + 1)
     assert info.read_bytes().startswith(text.split(b"\n")[0] + b" 5242880\n")
     assert [d.done for d in running_downloads(content.annex)] == [5 << 20]
+    assert list(running_downloads(content.annex, besides=KEY)) == []
     transfer.close()
     transfer.close()
     assert transfers(repository) == []
