@@ -24,6 +24,7 @@ from annexshell.cli.environment import become
 from annexshell.errors import AnnexshellError
 from annexshell.repository.config import GitConfig
 from annexshell.repository.gitlib import forget_home
+from annexshell.serve.rehearsal import rehearse
 from annexshell.warm.launcher import GO, HERE, READY
 from annexshell.warm.settings import allows_warm, warm_idle
 from annexshell.warm.standing import Standing, standing
@@ -116,6 +117,8 @@ def attend(
     """Wait for a launcher and serve its session; never returns."""
     code, taken = 1, None
     try:
+        rehearse()
+        standing(os.getpid())
         link = _accepted(listener, keeper)
         link.settimeout(_PATIENCE)
         keeper.settimeout(_PATIENCE)
