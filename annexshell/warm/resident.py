@@ -210,12 +210,14 @@ class Resident:
 
     def _withdraw(self) -> None:
         """Leave nothing that could be taken for somebody who listens."""
-        try:
-            if os.path.samestat(os.lstat(self._place.socket), self._socket):
-                os.unlink(self._place.socket)
-            os.unlink(self._place.lock)
-        except OSError:
-            return  # the folder is gone
+        _unlink_own(self._place.socket, self._socket)
+        _unlink_own(self._place.lock, os.fstat(LOCK))
+
+
+def _unlink_own(path: bytes, own: os.stat_result) -> None:
+    with suppress(OSError):  # the folder is gone, or nobody can write to it
+        if os.path.samestat(os.lstat(path), own):
+            os.unlink(path)
 
 
 def _listen(place: Place) -> socket.socket:

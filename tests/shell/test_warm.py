@@ -457,3 +457,27 @@ def test_leaves_when_it_was_idle(server: Server) -> None:
     assert ended(fd)
     os.close(fd)
     assert list(server.residents.folder.iterdir()) == []
+
+
+def test_leaves_when_somebody_took_its_place(server: Server) -> None:
+    pid = server.start()
+    fd = os.pidfd_open(pid)
+    (path,) = server.residents.sockets()
+    away = path.with_name("away")
+    path.rename(away)
+    folder = os.open(path.parent, os.O_PATH)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        link.connect(f"/proc/self/fd/{folder}/away")
+        assert ended(fd)
+    os.close(folder)
+    os.close(fd)
+    away.unlink()
+    assert list(server.residents.folder.iterdir()) == []
+
+
+def test_a_debugged_session_says_who_forked_it(server: Server) -> None:
+    pid = server.start()
+    with server.session("--debug") as session:
+        session.greet()
+        assert session.end().code == 0
+        assert f"warm start, by the resident process {pid}" in session.stderr
