@@ -7,6 +7,7 @@ means that annexshell needs less.
 
 from __future__ import annotations
 
+import signal
 import sys
 from dataclasses import asdict
 
@@ -19,24 +20,32 @@ from tests.bench.running import NotInstalled, chosen, compare, prepared, rows
 
 
 def measure(options: Options) -> Results:
-    """Measure what was chosen, and print each row as soon as it is done."""
+    """Measure what was chosen, and print each row as soon as it is done.
+
+    What was measured is not lost when sessions are no longer warm: "stopped" says so.
+    """
     found: list[Comparison] = []
+    told = {name: str(value) for name, value in asdict(options.amounts).items()}
+    told |= {"only": options.only, "sessions": "cold" if options.cold else "warm"}
     with prepared(cold=options.cold) as (ground, stack):
         machine = facts(ground.client, ground.world.place)
         print("\n".join(f"{name}: {value}" for name, value in machine.items()))
         print(table.HEADER, flush=True)
-        for row in rows(ground, options.amounts, stack):
-            if not chosen(row, options.only):
-                continue
-            if not found or row.group != found[-1].group:
-                print(f"\n{row.group} (beside git-annex-shell, or as it says)")
-            for comparison in compare(row, options.amounts.times):
-                found.append(comparison)
-                print(table.line(comparison), flush=True)
-    amounts = {name: str(value) for name, value in asdict(options.amounts).items()}
-    amounts["only"] = options.only
-    amounts["sessions"] = "cold" if options.cold else "warm"
-    return Results(machine, amounts, tuple(found))
+        wanted = (
+            row
+            for row in rows(ground, options.amounts, stack)
+            if chosen(row, options.only)
+        )
+        try:
+            for row in wanted:
+                if not found or row.group != found[-1].group:
+                    print(f"\n{row.group} (beside git-annex-shell, or as it says)")
+                for comparison in compare(row, options.amounts.times):
+                    found.append(comparison)
+                    print(table.line(comparison), flush=True)
+        except NoResident as reason:
+            told["stopped"] = str(reason)
+    return Results(machine, told, tuple(found))
 
 
 def keep(results: Results, options: Options) -> None:
@@ -57,6 +66,8 @@ def keep(results: Results, options: Options) -> None:
 
 def main() -> int:
     options = parse()
+    # So that the resident, the ssh server and all repositories go with us.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if options.draws:
         import matplotlib  # noqa: F401  # before the run rather than after it
     try:
@@ -68,6 +79,9 @@ def main() -> int:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
     keep(results, options)
+    if "stopped" in results.options:
+        print(f"bench: stopped: {results.options['stopped']}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -126,4 +126,4 @@ def client_rows(ground: Ground, amounts: Amounts, stack: ExitStack) -> Iterator[
         def make(what: str = what) -> Once:
             return scene().get(what)
 
-        yield Row("Real client", [name], pairs, make, runs=0.7)
+        yield Row("Real client", [name], pairs, make, runs=0.5)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
+from tests.bench import processes
 from tests.bench.contenders import Contender
 from tests.bench.content import Small, check_absent
 from tests.bench.measure import Once
@@ -26,7 +27,8 @@ def crowd(scene: Scene, uuid: str, count: int) -> Once:
     def once(contender: Contender) -> list[Cost]:
         scene.apply(contender)
         meter = scene.ground.meter
-        cpu, begun = meter.cpu(contender), time.perf_counter()
+        cpu, clocks = processes.children_cpu(), meter.clocks(contender)
+        begun = time.perf_counter()
         with ExitStack() as stack:
             sessions = [
                 stack.enter_context(scene.ground.open(contender, scene.repo, uuid))
@@ -36,9 +38,10 @@ def crowd(scene: Scene, uuid: str, count: int) -> Once:
             wall = time.perf_counter() - begun
             memory = meter.memory(contender, sessions)
             ending = time.perf_counter()
-            _end(sessions)
+            last = meter.see_end(contender, sessions)
             wall += time.perf_counter() - ending
-        used = meter.cpu(contender) - cpu
+        used = processes.children_cpu() - cpu
+        used += processes.spent(clocks, last | meter.clocks(contender))
         return [Cost(wall, used, memory.peak, memory.share)]
 
     return once
@@ -67,12 +70,3 @@ def _work(sessions: Sequence[Session], small: Small) -> None:
         session.say(b"SUCCESS", b"REMOVE " + key)
     for session in sessions:
         assert session.hear().startswith(b"SUCCESS"), session.stderr
-
-
-def _end(sessions: Sequence[Session]) -> None:
-    """Close all before waiting for any."""
-    for session in sessions:
-        assert session.process.stdin is not None
-        session.process.stdin.close()
-    for session in sessions:
-        assert session.end().code == 0, session.stderr

@@ -10,11 +10,15 @@ from tests.bench import processes
 from tests.bench.contenders import Contender
 from tests.bench.ratios import Cost
 from tests.bench.resident import NoResident, Resident
-from tests.support.session import Session
+from tests.support.process import LIMIT
+from tests.support.session import Session, SessionHung
 
 Work = Callable[[Session], None]
 Once = Callable[[Contender], list[Cost]]
 """Runs a contender once; one cost for each thing measured in that run."""
+
+_GLANCE = 0.0002
+"""Seconds between looks at what is about to end."""
 
 
 @dataclass(frozen=True)
@@ -64,38 +68,65 @@ class Meter:
         pids = [pid for one in sessions for pid in self.members(contender, one)]
         return Cost(0, 0, processes.peak(pids), processes.share(pids))
 
-    def cpu(self, contender: Contender, session: Session | None = None) -> float:
-        """Seconds so far: of the living session, else of all that ended; of the resident."""
-        if session is None:
-            used = processes.children_cpu()
-        else:
-            used = processes.tree_cpu(session.pid)
+    def clocks(
+        self, contender: Contender, session: Session | None = None
+    ) -> dict[int, float]:
+        """What each process of a living session has used so far, and those of the resident."""
+        found = processes.clocks(processes.tree(session.pid)) if session else {}
         if contender.warm:
             assert self.resident is not None
-            used += processes.tree_cpu(self.resident.pid)
-        return used
+            found |= self.resident.clocks()
+        return found
 
     def whole(
         self, contender: Contender, start: Callable[[], Session], work: Work
     ) -> Cost:
         """The cost of starting a program, working with it, and seeing it end."""
-        cpu, begun = self.cpu(contender), time.perf_counter()
+        cpu, clocks = processes.children_cpu(), self.clocks(contender)
+        begun = time.perf_counter()
         with start() as session:
             work(session)
             wall = time.perf_counter() - begun
             memory = self.memory(contender, [session])
             ending = time.perf_counter()
-            assert session.end().code == 0, session.stderr
+            last = self.see_end(contender, [session])
             wall += time.perf_counter() - ending
-        used = self.cpu(contender) - cpu
+        used = processes.children_cpu() - cpu
+        used += processes.spent(clocks, last | self.clocks(contender))
         return Cost(wall, used, memory.peak, memory.share)
+
+    def see_end(
+        self, contender: Contender, sessions: Sequence[Session]
+    ) -> dict[int, float]:
+        """End sessions; the last readings of what is not our child to wait for.
+
+        Only the resident could learn exactly what its children used, so their clocks
+        are read until they have ended: what is missed is less than a fall asleep.
+        """
+        serving: list[int] = []
+        if contender.warm:
+            assert self.resident is not None
+            serving = [pid for one in sessions for pid in self.resident.sessions(one)]
+        for session in sessions:  # all, before waiting for any
+            assert session.process.stdin is not None
+            session.process.stdin.close()
+        last: dict[int, float] = {}
+        deadline = time.monotonic() + LIMIT
+        while now := processes.clocks(serving):
+            last |= now
+            if time.monotonic() > deadline:
+                raise SessionHung(f"{self.resident} keeps {serving} alive")
+            time.sleep(_GLANCE * len(serving))
+        for session in sessions:
+            assert session.end().code == 0, session.stderr
+        return last
 
     def lap(self, contender: Contender, session: Session, work: Work) -> Cost:
         """The cost of some work in the middle of a session."""
-        cpu, begun = self.cpu(contender, session), time.perf_counter()
+        clocks, begun = self.clocks(contender, session), time.perf_counter()
         work(session)
         wall = time.perf_counter() - begun
-        used = self.cpu(contender, session) - cpu
+        used = processes.spent(clocks, self.clocks(contender, session))
         memory = self.memory(contender, [session])
         return Cost(wall, used, memory.peak, memory.share)
 
@@ -106,24 +137,18 @@ class Meter:
 
         Looking after the first adds to the later ones; that is taken off again.
         """
-        idle, begun = self._resident_cpu(contender), time.perf_counter()
+        clocks, begun = self.clocks(contender), time.perf_counter()
         costs: list[Cost] = []
         with start() as session:
             for work in works:
                 work(session)
                 wall, looking = time.perf_counter() - begun, time.perf_counter()
-                used = self.cpu(contender, session) - idle
+                used = processes.spent(clocks, self.clocks(contender, session))
                 memory = self.memory(contender, [session])
                 costs.append(Cost(wall, used, memory.peak, memory.share))
                 begun += time.perf_counter() - looking
             assert session.end().code == 0, session.stderr
         return costs
-
-    def _resident_cpu(self, contender: Contender) -> float:
-        if not contender.warm:
-            return 0.0
-        assert self.resident is not None
-        return processes.tree_cpu(self.resident.pid)
 
 
 def interleaved(

@@ -6,7 +6,7 @@ import os
 import resource
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -52,11 +52,21 @@ def own_cpu(pid: int) -> float:
 
 def tree_cpu(pid: int) -> float:
     """Processor seconds of a running process, of its children, and of those that ended."""
-    used = 0.0
-    for member in tree(pid):
+    return sum(clocks(tree(pid)).values())
+
+
+def clocks(pids: Iterable[int]) -> dict[int, float]:
+    """For each living process: its processor seconds, and those of its ended children."""
+    found = {}
+    for pid in pids:
         with _may_end(), suppress(OSError):  # the clock of what ended: EINVAL
-            used += own_cpu(member) + ended_cpu(member)
-    return used
+            found[pid] = own_cpu(pid) + ended_cpu(pid)
+    return found
+
+
+def spent(before: Mapping[int, float], after: Mapping[int, float]) -> float:
+    """Seconds between two readings; what is only in the later one is new."""
+    return sum(value - before.get(pid, 0.0) for pid, value in after.items())
 
 
 def children_cpu() -> float:

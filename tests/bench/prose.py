@@ -60,10 +60,9 @@ HOW_IT_IS_MEASURED = """\
 - **Wall** is by the clock of the bench. Where it and the programs need more than the
   machine's cores they wait for each other; processor time is the steadier figure.
 - **Processor** is user and system time of all processes. Of a cold session: what was started for
-  it, and all that had as children. Of a warm one: the launcher, and what the resident used
-  between the beginning and the end with all its processes, that of the session and those
-  it forks ahead included. Linux tells what ended children of others used in steps of 10 ms,
-  so a single warm session is known to that; no step is in figures of running sessions.
+  it, and all that had as children. Of a warm one: the launcher, the process that serves it, and
+  what the resident and all else it started used in the meantime, such as the process it
+  forks ahead for the next session.
 - **Memory** is the sum of the peaks (VmHWM) of all processes of a session, of a warm one its
   process and the launcher. Pages that processes share count in each, so a warm session's
   includes all it has in common with the resident. *Share* (PSS at the end of the work) divides

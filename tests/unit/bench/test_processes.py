@@ -76,11 +76,24 @@ def test_processor_time_of_ended_children_counts() -> None:
         assert processes.tree_cpu(process.pid) >= 0.19
 
 
+def test_between_two_readings_new_processes_count_whole_and_ended_ones_not() -> None:
+    assert processes.spent({1: 2.0, 2: 5.0}, {1: 3.5, 3: 0.25}) == 1.75
+
+
+def test_a_resident_is_read_without_the_sessions_it_has_seen_end() -> None:
+    with started(_BUSY) as process:
+        first_line(process)
+        found = Resident(process.pid).clocks()
+        assert set(found) == {process.pid}
+        assert found[process.pid] < processes.tree_cpu(process.pid) - 0.1
+
+
 def test_what_has_ended_is_left_out() -> None:
     with started("") as process:
         pass
     assert processes.children(process.pid) == []
     assert processes.tree_cpu(process.pid) == 0
+    assert Resident(process.pid).clocks() == {}
     assert processes.peak([process.pid]) == processes.share([process.pid]) == 0
 
 
