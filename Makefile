@@ -57,8 +57,14 @@ test: $(STAMP) clients
 interop: $(STAMP) clients
 	ANNEXSHELL_WANTED_CASES=5000 $(PYTEST) --numprocesses=$(WORKERS) tests/interop
 
-bench: $(STAMP)
-	$(BIN)/python -m tests.bench
+# BENCH is its options: make bench BENCH=--quick, make bench BENCH='--write docs/benchmarks.md'
+BENCH ?=
+bench: $(STAMP) $(if $(filter --write% --plot%,$(BENCH)),$(VENV)/.bench)
+	$(BIN)/python -m tests.bench $(BENCH)
+
+$(VENV)/.bench: | $(STAMP)
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	touch $@
 
 demo: $(STAMP)
 	$(BIN)/python contrib/demo.py

@@ -1,135 +1,144 @@
-"""What is measured on: a gateway, sessions with it, and what they are asked to do."""
+"""What is measured on: a gateway with nodes by path, and sessions with it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from tests.bench.measure import Cost, Once, lap, measured
+from tests.bench.contenders import Contender, Sides
+from tests.bench.content import Small, after_greeting, check_absent, greet
+from tests.bench.measure import Meter, Once, Work
+from tests.bench.ratios import Cost
 from tests.support.client import Client, Repo
 from tests.support.gateway import Gateway
-from tests.support.session import Session, on_pipes, sha256_key
+from tests.support.session import Session, on_pipes
 from tests.support.world import World
 
-OURS, THEIRS = "annexshell", "git-annex-shell"
-MIB = 1 << 20
-SMALL = 200
-"""Requests for small content in one session."""
-_ABSENT = sha256_key(b"absent")
 
-Work = Callable[[Session], None]
-Row = tuple[list[str], Once]
-"""What is measured in one run of a program, by name."""
+@dataclass(frozen=True)
+class Ground:
+    """What all scenes stand on: a world, a git-annex, who is compared, and the meter."""
+
+    world: World
+    client: Client
+    sides: Sides
+    meter: Meter
+    runtime: Path
+    """Where residents have their sockets (XDG_RUNTIME_DIR)."""
+
+    def open(self, contender: Contender, repo: Repo, uuid: str) -> Session:
+        """A session as sshd starts it."""
+        variables = {"XDG_RUNTIME_DIR": str(self.runtime)}
+        return on_pipes(self.world, contender.program, repo, uuid, **variables)
 
 
 class Scene:
-    """One gateway at ``place``, and the content of ``size`` MiB sent to it."""
+    """One gateway at ``place`` with ``nodes`` nodes: a cluster, if it is given a name."""
 
-    def __init__(self, world: World, client: Client, place: Path, size: int) -> None:
-        self.world = world
-        self.gateway = Gateway.create(world, client, place, bare=True)
-        self.programs = {
-            OURS: str(world.bin / "annexshell"),
-            THEIRS: str(client.shell),
-        }
-        self.content = b"".join(os.urandom(MIB) for _ in range(size))
-        self.key = sha256_key(self.content)
-        self.small = [os.urandom(1 << 10) for _ in range(SMALL)]
-        self.small_keys = [sha256_key(content) for content in self.small]
+    def __init__(
+        self, ground: Ground, place: str, nodes: int, cluster: str = ""
+    ) -> None:
+        self.ground = ground
+        path = ground.world.place / place
+        self.gateway = Gateway.create(ground.world, ground.client, path, bare=True)
+        for number in range(nodes):
+            self.gateway.add_path_node(f"n{number}")
+        if cluster:
+            self.gateway.publish_cluster(cluster=cluster)
+        else:
+            self.gateway.publish()
+        self._cluster = cluster
+        self._applied: dict[str, str] = {}
 
     @cached_property
     def repo(self) -> Repo:
         """The gateway's. Its uuid is asked for once: that runs git."""
         return _Fixed(self.gateway.repo)
 
-    def open(self, program: str, uuid: str) -> Session:
-        return on_pipes(self.world, program, self.repo, uuid)
+    @cached_property
+    def ways(self) -> dict[str, str]:
+        """By name: the uuid to ask the gateway for."""
+        if self._cluster:
+            name = f"cluster of {len(self.gateway.nodes)}"
+            return {name: self.gateway.cluster(self._cluster)}
+        node = next(iter(self.gateway.nodes.values()))
+        return {"local": self.repo.uuid, "proxied": node.uuid}
 
-    def session(self, uuid: str, work: Work) -> Once:
-        """The cost of a session that does ``work`` after the greeting."""
+    def apply(self, contender: Contender) -> None:
+        """Set its settings in all repositories; what reads them anew is not measured."""
+        changed = dict(contender.settings.items() - self._applied.items())
+        for name, value in changed.items():
+            for repo in (self.gateway.repo, *self.gateway.nodes.values()):
+                repo.git("config", name, value)
+        self._applied |= changed
+        if changed:
+            self.do(contender, self.repo.uuid, check_absent)
 
-        def greeted(session: Session) -> None:
-            session.greet()
+    def do(self, contender: Contender, uuid: str, work: Work) -> None:
+        """A session that is not measured."""
+        with self.ground.open(contender, self.repo, uuid) as session:
+            greet(session)
             work(session)
+            assert session.end().code == 0, session.stderr
 
-        def once(program: str) -> list[Cost]:
-            return [measured(lambda name: self.open(name, uuid), program, greeted)]
+    # -- ways to measure ---------------------------------------------------------------------
+
+    def session(self, uuid: str, work: Work, prepare: Work | None = None) -> Once:
+        """The cost of a whole session that does ``work`` after the greeting.
+
+        ``prepare`` happens in a session of ours before it, and is not measured.
+        """
+
+        def once(contender: Contender) -> list[Cost]:
+            self.apply(contender)
+            if prepare is not None:
+                self.do(self._preparing(contender), uuid, prepare)
+            start = self._starter(contender, uuid)
+            return [self.ground.meter.whole(contender, start, after_greeting(work))]
 
         return once
 
-    def prepared(self, uuid: str, prepare: Work, once: Once) -> Once:
-        """``once`` after each ``prepare``, which is not measured."""
+    def steps(self, uuid: str, works: Sequence[Work]) -> Once:
+        """The costs from the start of a session to the end of each of ``works``."""
 
-        def both(program: str) -> list[Cost]:
-            with self.open(self.programs[OURS], uuid) as session:
-                session.greet()
-                prepare(session)
-                assert session.end().code == 0, session.stderr
-            return once(program)
+        def once(contender: Contender) -> list[Cost]:
+            self.apply(contender)
+            start = self._starter(contender, uuid)
+            return self.ground.meter.since_start(contender, start, works)
 
-        return both
+        return once
 
-    def laps(self, uuid: str, works: Sequence[Work]) -> Once:
-        """The cost of each of ``works`` in one session, without its start and its end."""
+    def laps(self, uuid: str, works: Sequence[tuple[Work, int]]) -> Once:
+        """The cost of a request of each of ``works``, which say how many they make.
 
-        def once(program: str) -> list[Cost]:
-            with self.open(program, uuid) as session:
-                session.greet()
-                self.check_absent(session)
-                costs = [lap(session, work) for work in works]
+        All in one session, of which neither the start nor the end is measured.
+        """
+
+        def once(contender: Contender) -> list[Cost]:
+            self.apply(contender)
+            with self.ground.open(contender, self.repo, uuid) as session:
+                greet(session)
+                check_absent(session)
+                lap = self.ground.meter.lap
+                costs = [
+                    lap(contender, session, work).each(count) for work, count in works
+                ]
                 assert session.end().code == 0, session.stderr
             return costs
 
         return once
 
-    # -- what sessions are asked to do ------------------------------------------------------
+    def small_laps(self, uuid: str, small: Small, kinds: Sequence[str]) -> Once:
+        """Requests of these kinds for small content."""
+        return self.laps(uuid, [small.works[kind] for kind in kinds])
 
-    def check_absent(self, session: Session) -> None:
-        assert session.ask(b"CHECKPRESENT " + _ABSENT) == b"FAILURE"
+    def _starter(self, contender: Contender, uuid: str) -> Callable[[], Session]:
+        return lambda: self.ground.open(contender, self.repo, uuid)
 
-    def get(self, session: Session) -> None:
-        assert session.ask(b"GET 0 f " + self.key) == b"DATA %d" % len(self.content)
-        session.skip(len(self.content))
-        assert session.hear() == b"VALID"
-        session.say(b"SUCCESS")
-
-    def put(self, session: Session) -> None:
-        answer = session.put(self.key, self.content)
-        assert answer.startswith(b"SUCCESS"), (answer, session.stderr)
-
-    def remove(self, session: Session) -> None:
-        assert session.ask(b"REMOVE " + self.key).startswith(b"SUCCESS")
-
-    def put_small(self, session: Session) -> None:
-        for key, content in zip(self.small_keys, self.small, strict=True):
-            answer = session.put(key, content)
-            assert answer.startswith((b"SUCCESS", b"ALREADY-HAVE")), answer
-
-    def get_small(self, session: Session) -> None:
-        for key, content in zip(self.small_keys, self.small, strict=True):
-            assert session.get(key) == (content, b"VALID")
-
-    def check_small(self, session: Session) -> None:
-        for key in self.small_keys:
-            assert session.ask(b"CHECKPRESENT " + key) == b"SUCCESS"
-
-    def remove_small(self, session: Session) -> None:
-        for key in self.small_keys:
-            assert session.ask(b"REMOVE " + key).startswith(b"SUCCESS")
-
-    def have(self, session: Session) -> None:
-        answer = session.put(self.key, self.content)
-        assert answer.startswith((b"SUCCESS", b"ALREADY-HAVE")), answer
-
-    def get_present(self, uuid: str) -> Once:
-        """GET of content that is there."""
-        return self.prepared(uuid, self.have, self.session(uuid, self.get))
-
-    def put_fresh(self, uuid: str) -> Once:
-        """PUT where the key is not, every time."""
-        return self.prepared(uuid, self.remove, self.session(uuid, self.put))
+    def _preparing(self, contender: Contender) -> Contender:
+        return contender if contender.ours else self.ground.sides.usual
 
 
 class _Fixed(Repo):

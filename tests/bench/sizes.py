@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import cache
 from itertools import count
 from pathlib import Path
 from uuid import UUID as MadeUuid
@@ -17,8 +18,11 @@ from uuid import UUID as MadeUuid
 import attrs
 
 from annexshell.model.ids import UUID
-from tests.bench.measure import Cost, Once, children_cpu
-from tests.bench.scene import Row
+from tests.bench.contenders import Contender
+from tests.bench.measure import Once, Row
+from tests.bench.processes import children_cpu
+from tests.bench.ratios import Cost
+from tests.bench.scene import Ground
 from tests.support.big_branch import BigBranch
 from tests.support.client import Client
 from tests.support.client import Repo as ClientRepo
@@ -101,7 +105,7 @@ class Sized:
     def _cost(self, command: list[str], cwd: Path) -> Cost:
         cpu, begun = children_cpu(), time.perf_counter()
         self._run(command, cwd)
-        return Cost(time.perf_counter() - begun, children_cpu() - cpu, 0)
+        return Cost(time.perf_counter() - begun, children_cpu() - cpu)
 
     def _run(self, command: list[str], cwd: Path) -> str:
         env = self.world.env(self.client.bin)
@@ -116,23 +120,23 @@ def made_uuid(number: int) -> UUID:
     return UUID(str(MadeUuid(int=number + (4 << 76) + (8 << 60))).encode())
 
 
-def size_rows(world: World, client: Client, ours: str, keys: int) -> Iterator[Row]:
-    """The rows for a branch of ``keys``; ``ours`` is the program that means our side."""
-    made: list[Sized] = []
+def size_rows(ground: Ground, keys: int) -> Iterator[Row]:
+    """The rows for a branch of ``keys``, which is made when the first is measured."""
 
+    @cache
     def scene() -> Sized:
-        if not made:
-            made.append(Sized.create(world, client, "sized", keys, 16))
-        return made[0]
+        return Sized.create(ground.world, ground.client, "sized", keys, 16)
 
-    yield [f"sizes by {keys} logs"], _first(scene, ours)
-    yield [f"sizes after {_CHANGED} changed logs"], _after(scene, ours)
+    pairs = [(ground.sides.cold, ground.sides.theirs)]
+    name = f"sizes by {keys} logs"
+    yield Row("Large branches", [name], pairs, lambda: _first(scene()), runs=0.5)
+    name = f"sizes after {_CHANGED} changed logs"
+    yield Row("Large branches", [name], pairs, lambda: _after(scene()), runs=0.5)
 
 
-def _first(scene: Callable[[], Sized], ours: str) -> Once:
-    def once(program: str) -> list[Cost]:
-        sized = scene()
-        if program == ours:
+def _first(sized: Sized) -> Once:
+    def once(contender: Contender) -> list[Cost]:
+        if contender.ours:
             return [sized.ours(_MEASURE)]
         sized.forget_sizes()
         return [sized.theirs()]
@@ -140,15 +144,15 @@ def _first(scene: Callable[[], Sized], ours: str) -> Once:
     return once
 
 
-def _after(scene: Callable[[], Sized], ours: str) -> Once:
+def _after(sized: Sized) -> Once:
     seeds = count(1)
 
-    def once(program: str) -> list[Cost]:
-        sized, old = scene(), scene().repo.tip()
+    def once(contender: Contender) -> list[Cost]:
+        old = sized.repo.tip()
         sized.theirs()
         known = sized.sizes()
         tip = sized.branch.import_changes(sized.repo, _CHANGED, next(seeds))
-        if program == ours:
+        if contender.ours:
             return [sized.ours(_ADVANCE, old, tip, *known)]
         sized.repo.forget_index()
         return [sized.theirs()]

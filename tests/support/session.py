@@ -136,11 +136,15 @@ class Session:
         return digest
 
     def skip(self, count: int) -> None:
-        """Read so many bytes of content and keep nothing of them."""
-        while count > 0 and (self._held or self._more(WAIT)):
-            used = min(count, len(self._held))
-            self._held = self._held[used:]
-            count -= used
+        """Read so many bytes of content and keep nothing of them, nor copy them again."""
+        used = min(count, len(self._held))
+        self._held, count = self._held[used:], count - used
+        room = memoryview(bytearray(CHUNK))
+        while count > 0 and not self._ended:
+            if not select.select([self._out], [], [], WAIT)[0]:
+                raise SessionHung(f"{self.argv} sends no more\n{self.stderr}")
+            got = os.readv(self._out, [room[:count]])
+            self._ended, count = not got, count - got
 
     def ask(self, line: bytes) -> bytes:
         """Say a line and hear the answer."""
