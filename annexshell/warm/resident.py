@@ -17,11 +17,12 @@ import socket
 import struct
 import time
 from contextlib import suppress
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 from annexshell.warm.installation import Installation
 from annexshell.warm.loading import load_everything
 from annexshell.warm.place import Place, place_in
+from annexshell.warm.pool import Pool
 from annexshell.warm.session import FRESH, TAKEN, attend
 from annexshell.warm.settings import IDLE
 from annexshell.warm.standing import standing
@@ -34,31 +35,6 @@ _MESSAGE = 1 << 16
 _RIGHTS = 16
 _SHORT_LIVED = 3
 """Processes in a row that end before they had a session: something is wrong here."""
-
-
-class Keeping(Protocol):
-    """What is kept for later sessions; `annexshell.warm.pool` has it."""
-
-    def answer(
-        self, message: bytes, descriptors: list[int]
-    ) -> tuple[bytes, list[int]]: ...
-    def expire(self, now: float) -> float | None: ...
-    def close(self) -> None: ...
-
-
-class Nothing:
-    """Keeps nothing: all that a session offers is closed."""
-
-    def answer(self, message: bytes, descriptors: list[int]) -> tuple[bytes, list[int]]:
-        for fd in descriptors:
-            os.close(fd)
-        return b"", []
-
-    def expire(self, now: float) -> float | None:
-        return None
-
-    def close(self) -> None:
-        return None
 
 
 class Leave(Exception):
@@ -76,7 +52,7 @@ class Child:
 class Resident:
     """Serves at ``place``; what it keeps for sessions is in ``pool``."""
 
-    def __init__(self, place: Place, installation: Installation, pool: Keeping) -> None:
+    def __init__(self, place: Place, installation: Installation, pool: Pool) -> None:
         self._place = place
         self._installation = installation
         self._pool = pool
@@ -263,4 +239,4 @@ def main(path: str) -> None:
     # What is loaded stays; writing to it for the collector's sake would copy its pages.
     gc.disable()
     gc.freeze()
-    Resident(place, installation, Nothing()).run()
+    Resident(place, installation, Pool()).run()
