@@ -33,6 +33,8 @@ log = logging.getLogger("annexshell.serve")
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _CUT_OFF = 1
+_LINGER = 2
+"""Milliseconds to wait for the client's next word before others have their turn."""
 _SETTLING = 60.0
 """Seconds that committing the journal may take at the end; the journal waits if not."""
 
@@ -93,6 +95,7 @@ async def _session(
         distant=request.asked is not None,
     )
     _bound(link, request.repository.config)
+    session.channel.linger = _LINGER
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:
