@@ -94,8 +94,7 @@ async def _session(
         audit=_audit(request),
         distant=request.asked is not None,
     )
-    _bound(link, request.repository.config)
-    session.channel.linger = _LINGER
+    _bound(session.channel, request.repository.config)
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:
@@ -111,7 +110,8 @@ async def _session(
     return code
 
 
-def _bound(link: Link, config: GitConfig) -> None:
+def _bound(channel: Channel, config: GitConfig) -> None:
+    channel.linger, link = _LINGER, channel.link
     link.idle, link.stall = idle_timeout(config), stall_timeout(config)
 
 

@@ -47,6 +47,7 @@ class Channel:
         self._parser = Parser()
         self._unsent = bytearray()
         self._poll: select.poll | None = None
+        self._there = False
         self._in_a_row = 0
 
     @property
@@ -79,12 +80,13 @@ class Channel:
 
     def _lingered(self) -> bool:
         """Whether more of the peer is there, or comes soon enough."""
-        if self._parser.buffered:
+        if self._there or self._parser.buffered:
             return True
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self.link.reading, select.POLLIN)
-        return bool(self._poll.poll(self.linger))
+        self._there = bool(self._poll.poll(self.linger))
+        return self._there
 
     async def silent(self, seconds: float) -> bool:
         """Whether the peer says nothing for so long. Raises LinkClosed."""
@@ -124,6 +126,7 @@ class Channel:
                 self.talk.received(message)
                 return message
             owed = self.talk.state in _UNDER_WAY or self._parser.buffered > 0
+            self._there = False
             data = await self.link.read(_READ, owed=owed)
             if not data:
                 raise LinkClosed(name=self.link.name)
