@@ -58,6 +58,9 @@ class ClusterLocations(Locations, Protocol):
     def locations(self, key: Key) -> frozenset[UUID]:
         """The repositories said to have the content, and clusters of them."""
 
+    def holders(self, key: Key) -> frozenset[UUID]:
+        """The repositories alone that are said to have it."""
+
     def clusters(self) -> dict[UUID, frozenset[UUID]]:
         """Each cluster's living nodes."""
 

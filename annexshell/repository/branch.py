@@ -74,6 +74,10 @@ class Branch:
         private = self._read_private(path) if self.private_uuids else None
         return self._join(path, self._public(path), private)
 
+    def holders(self, key: Key) -> frozenset[UUID]:
+        """The repositories said to have the content."""
+        return location.holders(self.read(self.location_path(key)))
+
     def locations(self, key: Key) -> frozenset[UUID]:
         """The repositories said to have the content, with the clusters they make up."""
         path = self.location_path(key)

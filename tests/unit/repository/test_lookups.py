@@ -68,6 +68,9 @@ def test_a_look_up_reads_three_objects(
     # Two levels of directories and the log: neither commit nor root are read again.
     assert counts == {"Tree": 200, "Blob": 100, "ref": 100}
     counts.clear()
+    assert branch.holders(big.key(1)) == branch.locations(big.key(1))
+    assert counts == {"Tree": 4, "Blob": 2, "ref": 2}
+    counts.clear()
     branch.locations(big.key(_KEYS + 1))
     assert counts["Blob"] == 0 and counts["ref"] == 1
 
@@ -80,6 +83,7 @@ def test_a_new_commit_is_seen_at_once(repo: Repo) -> None:
         assert branch.locations(K) == {uuid}
     repo.commit({b"cluster.log": b"1000s %b %b\n" % (C1, U3)})
     assert branch.locations(K) == {U3, C1}
+    assert branch.holders(K) == {U3}
 
 
 def test_wherever_git_keeps_the_ref_it_is_found(repo: Repo) -> None:
