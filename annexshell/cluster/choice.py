@@ -40,6 +40,9 @@ def ordered(
     ``busy`` tells the transfers under way; it is asked only where that decides.
     """
 
+    if len(nodes) < 2:
+        return list(nodes)
+
     def rank(node: Node) -> _Rank:
         missing, late = now < node.missing_until, now < node.late_until
         return missing, late, node in doubted, node.cost

@@ -51,12 +51,15 @@ def boot_clock() -> float:
 class ClusterLocations(Locations, Protocol):
     """The gateway's location log, and what it knows of clusters. Everything blocks.
 
-    Reading takes less than a thread would, and nobody else has anything to do meanwhile;
-    writing waits for a lock and for the disk, in a thread.
+    Reading takes less than a thread would, and nobody else has anything to do meanwhile.
+    So does writing where nobody else has the lock; else it waits in a thread.
     """
 
     def locations(self, key: Key) -> frozenset[UUID]:
         """The repositories said to have the content, and clusters of them."""
+
+    def holders(self, key: Key) -> frozenset[UUID]:
+        """The repositories alone that are said to have it."""
 
     def clusters(self) -> dict[UUID, frozenset[UUID]]:
         """Each cluster's living nodes."""
@@ -159,8 +162,9 @@ class Context:
             return
         with trio.CancelScope(shield=True):
             try:
-                write = partial(self.locations.record_all, key, found)
-                await trio.to_thread.run_sync(write)
+                if not self.locations.record_at_once(key, found):
+                    write = partial(self.locations.record_all, key, found)
+                    await trio.to_thread.run_sync(write)
             except RequestError as error:
                 log.error("%s; run git annex fsck --from each node", error)
 

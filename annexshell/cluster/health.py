@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 import trio
 
@@ -49,8 +50,7 @@ _DOUBLINGS = 6
 _TIMES_LOST = 5
 
 
-@contextmanager
-def asking(node: Node, *, fed: bool = False) -> Iterator[None]:
+class asking:  # noqa: N801 - a block, and one that every request begins
     """A block in which ``node.store`` is asked for something.
 
     What the node fails at is logged, noted, and raised as RequestError: the store's own
@@ -59,19 +59,36 @@ def asking(node: Node, *, fed: bool = False) -> Iterator[None]:
     block hands a payload of the client's to the node: PayloadShort is the client's then, and
     goes through.
     """
-    if node.failure is not None and is_missing(node):
-        raise type(node.failure)(**node.failure.fields)
-    begun = trio.current_time()
-    try:
-        yield
-    except NODE_FAILURES as error:
-        if fed and isinstance(error, PayloadShort):
-            raise
-        told = failed(node, error, trio.current_time() - begun)
+
+    __slots__ = ("_begun", "_fed", "_node")
+
+    def __init__(self, node: Node, *, fed: bool = False) -> None:
+        self._node = node
+        self._fed = fed
+        self._begun = 0.0
+
+    def __enter__(self) -> None:
+        node = self._node
+        if node.failure is not None and is_missing(node):
+            raise type(node.failure)(**node.failure.fields)
+        self._begun = trio.current_time()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            return answered(self._node)
+        if not isinstance(error, NODE_FAILURES):
+            return None
+        if self._fed and isinstance(error, PayloadShort):
+            return None
+        told = failed(self._node, error, trio.current_time() - self._begun)
         if isinstance(error, RequestError):
-            raise
+            return None
         raise told from error
-    answered(node)
 
 
 @contextmanager

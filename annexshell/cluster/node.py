@@ -16,6 +16,10 @@ def _unknown() -> int | None:
     return None
 
 
+def _waits() -> bool:
+    return False
+
+
 @attrs.define(eq=False)
 class Node:
     """The repository ``uuid``, known here as the remote ``name``.
@@ -28,7 +32,8 @@ class Node:
     quicker. `health` keeps these four.
 
     ``room`` tells how many bytes its disk can take, None if that is not known; it blocks,
-    and does not raise.
+    and does not raise. ``prompt`` tells whether its store knows what it has, and opens it,
+    without waiting for anybody; it does not raise.
     """
 
     name: str
@@ -41,6 +46,7 @@ class Node:
     failures: int = 0
     late_until: float = -math.inf
     room: Callable[[], int | None] = _unknown
+    prompt: Callable[[], bool] = _waits
 
     def forgive(self) -> None:
         """Forget that it failed."""

@@ -40,9 +40,12 @@ class Race(Generic[T]):
     async def run(self, nodes: Sequence[Node]) -> T | None:
         """The first answer, or None where no node has one."""
         self.unasked = list(nodes)
-        if len(nodes) == 1:
-            # What many requests come to, and needs no task.
-            return await self._ask(self.unasked.pop())
+        while self.unasked and (len(self.unasked) == 1 or self.unasked[0].prompt()):
+            # What most requests come to, and needs no task: there is nobody else to ask,
+            # or no time in which to ask another one.
+            answer = await self._ask(self.unasked.pop(0))
+            if answer is not None or not self.unasked:
+                return answer
         async with trio.open_nursery() as nursery:
             while self.unasked and not self.found:
                 over = trio.Event()

@@ -41,8 +41,8 @@ _MOST_DOUBTED = 1000
 class Listed(Protocol):
     """The gateway's location log, to be read; both block."""
 
-    def locations(self, key: Key) -> frozenset[UUID]:
-        """The repositories that have the content, clusters among them."""
+    def holders(self, key: Key) -> frozenset[UUID]:
+        """The repositories that have the content, without clusters."""
 
     def clusters(self) -> dict[UUID, frozenset[UUID]]:
         """The living nodes of each cluster."""
@@ -94,7 +94,7 @@ class Reader:
         return choice.ordered(nodes, now, self._busy.count, self._random, doubted)
 
     def _look_up(self, key: Key) -> tuple[frozenset[UUID], frozenset[UUID]]:
-        listed = self._locations.locations(key)
+        listed = self._locations.holders(key)
         if not any(node.gateway for node in self._nodes):
             return listed, frozenset()
         return listed, self._locations.clusters().get(self._cluster, frozenset())

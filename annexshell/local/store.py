@@ -140,6 +140,11 @@ class LocalStore:
             self._warm = True
             threading.Thread(target=_load_git).start()
 
+    @property
+    def prompt(self) -> bool:
+        """Whether `present`, and what `get` begins with, take no thread."""
+        return not self._content.annex.thin
+
     async def present(self, key: Key) -> bool:
         return await self._maybe_slow(partial(self._fresh().present, key))
 

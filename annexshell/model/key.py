@@ -53,14 +53,13 @@ class Key:
             raise MalformedKey(key=text, detail="not of the form BACKEND-sSIZE--NAME")
         if b"\0" in text or b"\n" in text:
             raise MalformedKey(key=text, detail="contains a NUL or a line feed")
-        groups = found.groupdict()
-        name, backend = groups.pop("name"), groups.pop("backend")
-        if any(digits and len(digits) > _MAX_DIGITS for digits in groups.values()):
+        backend, *numbers, name = found.groups()
+        if any(digits and len(digits) > _MAX_DIGITS for digits in numbers):
             raise MalformedKey(key=text, detail="a number is too long")
-        numbers = {field: None if d is None else int(d) for field, d in groups.items()}
-        if (numbers["mtime"] or 0) > _MAX_MTIME:
+        size, mtime, *chunk = (None if d is None else int(d) for d in numbers)
+        if (mtime or 0) > _MAX_MTIME:
             raise MalformedKey(key=text, detail="the time is out of range")
-        key = cls(backend=backend, name=name, **numbers)
+        key = cls(backend, name, size, mtime, *chunk)
         if key.has_extension and len(key.extension) > _MAX_EXTENSION:
             raise MalformedKey(key=text, detail="the extension is longer than 64 bytes")
         return key

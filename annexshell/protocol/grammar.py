@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from annexshell.errors import Malformed, MalformedKey
@@ -25,6 +26,8 @@ _WHITE = re.compile(rb"[ \t\n\r\x0b\x0c]")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _LINE_BREAKS = re.compile(rb"[\r\n]+")
 _SERVICES = (b"git-upload-pack", b"git-receive-pack")
+_LAST_KEYS = 32
+"""Keys that are remembered: a client asks for one, fetches or sends it, and drops it."""
 
 
 class Kind(NamedTuple):
@@ -65,6 +68,7 @@ def write_name(name: bytes) -> bytes:
     return _WHITE.sub(b"%", name.replace(b"%", b"%%"))
 
 
+@lru_cache(_LAST_KEYS)
 def _read_key(text: bytes) -> Key:
     try:
         return Key.parse(text)
@@ -153,12 +157,19 @@ _BY_WORD = {message.word: (message, kinds) for message, kinds in FORMS.items()}
 
 def read_line(line: bytes) -> m.Message:
     """The message that a line, without its line end, spells. Raises Malformed."""
-    word, *rest = _SEPARATOR.split(line, maxsplit=1)
+    word, *rest = _split(line, 1)
     found = _BY_WORD.get(word)
     if found is None:
         raise Malformed()
     message, kinds = found
     return message(*_read_fields(kinds, rest))
+
+
+def _split(text: bytes, most: int) -> list[bytes]:
+    # Nobody writes tabs, and without them it takes no regular expression.
+    if b"\t" in text:
+        return _SEPARATOR.split(text, maxsplit=most)
+    return text.split(b" ", most)
 
 
 def _read_fields(kinds: tuple[Kind, ...], rest: list[bytes]) -> list[Any]:
@@ -169,7 +180,7 @@ def _read_fields(kinds: tuple[Kind, ...], rest: list[bytes]) -> list[Any]:
         return []
     texts = rest
     if rest and len(kinds) > 1:
-        texts = _SEPARATOR.split(rest[0], maxsplit=len(kinds) - 1)
+        texts = _split(rest[0], len(kinds) - 1)
     if len(texts) == len(kinds) - 1 and kinds[-1] in _OPTIONAL:
         texts = [*texts, b""]
     if len(texts) != len(kinds):
@@ -180,6 +191,8 @@ def _read_fields(kinds: tuple[Kind, ...], rest: list[bytes]) -> list[Any]:
 def write_line(message: m.Message) -> bytes:
     """The line that spells a message, with its line feed."""
     kinds = FORMS[type(message)]
+    if not kinds:
+        return message.word + b"\n"
     words = [
         kind.write(value) for kind, value in zip(kinds, message.values(), strict=True)
     ]

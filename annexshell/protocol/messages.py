@@ -29,6 +29,10 @@ class Message:
         cls.fields = tuple(cls.__dict__.get("__annotations__", ()))
 
     def __init__(self, *values: Any, **named: Any) -> None:
+        if not named and len(values) == len(self.fields):
+            # As the parser and most answers make them.
+            self.__dict__.update(zip(self.fields, values, strict=True))
+            return
         given = dict(zip(self.fields, values, strict=False))
         if named or len(given) != len(self.fields) or len(values) != len(given):
             given |= named

@@ -12,7 +12,7 @@ came before a removal.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Protocol
@@ -40,6 +40,10 @@ class Locations(Protocol):
 
     def record(self, key: Key, uuid: UUID, present: bool) -> bool:
         """Remember, durably, where ``key`` is; whether that was news."""
+
+    def record_at_once(self, key: Key, found: Mapping[UUID, bool]) -> bool:
+        """`record` for all of these in one write; False, with nothing done, where somebody
+        else would have to be waited for."""
 
     def descriptions(self) -> dict[UUID, bytes]:
         """The repositories known here."""
@@ -127,11 +131,20 @@ class ProxiedStore:
         """Also if the client is leaving: it happened."""
         mine = (self.uuid,) if outcome.ok else ()
         uuids = tuple(dict.fromkeys((*mine, *outcome.others)))
-        if uuids:
+        if uuids and not self._recorded_at_once(key, uuids, present):
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(
                     partial(self._record_each, key, uuids, present)
                 )
+
+    def _recorded_at_once(
+        self, key: Key, uuids: tuple[UUID, ...], present: bool
+    ) -> bool:
+        try:
+            return self.locations.record_at_once(key, dict.fromkeys(uuids, present))
+        except RequestError:
+            # Each is tried by itself then, and told.
+            return False
 
     def _record_each(self, key: Key, uuids: tuple[UUID, ...], present: bool) -> None:
         for uuid in uuids:

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from annexshell.errors import JournalFailed, printable
+from annexshell.errors import JournalFailed, LockTimeout, printable
 from annexshell.logs import clusters, location, mapped, proxies
 from annexshell.logs.mapped import Trust
 from annexshell.logs.merge import join
@@ -26,8 +26,10 @@ from annexshell.repository.journal import MAX_LOG, Journal
 from annexshell.repository.open import Repository
 
 if TYPE_CHECKING:
-    from annexshell.repository.git import Git
+    from annexshell.repository.git import Git, ObjectId
     from annexshell.repository.settling import Settling
+
+    Source = tuple[ObjectId | None, *tuple[bytes | None, ...]]
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +37,7 @@ Edit = Callable[[bytes], bytes | None]
 """From a log's text to its whole new text, None for no change."""
 
 _BRANCH = "refs/heads/git-annex"
+_OF_CLUSTERS = (b"cluster.log", b"trust.log")
 _MAX_LINE = 64 << 10
 _DAY = 86400 * SECOND
 
@@ -71,10 +74,22 @@ class Branch:
         private = self._read_private(path) if self.private_uuids else None
         return self._join(path, self._public(path), private)
 
+    def holders(self, key: Key) -> frozenset[UUID]:
+        """The repositories said to have the content."""
+        return location.holders(self.read(self.location_path(key)))
+
     def locations(self, key: Key) -> frozenset[UUID]:
         """The repositories said to have the content, with the clusters they make up."""
-        found = location.holders(self.read(self.location_path(key)))
-        return clusters.with_clusters(found, self.clusters()) if found else found
+        path = self.location_path(key)
+        # As `read`, with one look at the ref for both.
+        private = self._read_private(path) if self.private_uuids else None
+        waiting = self._journal.read(path)
+        source = self._source(_OF_CLUSTERS)
+        public = self._join(path, self._committed(path, source[0]), waiting)
+        found = location.holders(self._join(path, public, private))
+        if not found or not (known := self._known_clusters(source)):
+            return found
+        return clusters.with_clusters(found, known)
 
     def descriptions(self) -> dict[UUID, bytes]:
         """uuid.log; the text is whatever somebody chose, not fit for a terminal."""
@@ -103,16 +118,21 @@ class Branch:
         Every request to a cluster asks. So what was read is kept, together with all that
         it was read from: the commit, and what waited in the journal.
         """
-        source = self.source((b"cluster.log", b"trust.log"))
+        return dict(self._known_clusters(self._source(_OF_CLUSTERS)))
+
+    def _known_clusters(self, source: Source) -> dict[UUID, frozenset[UUID]]:
         if self._clusters is None or self._clusters[0] != source:
             self._clusters = source, self._living_nodes()
-        return dict(self._clusters[1])
+        return self._clusters[1]
 
     def source(self, paths: Iterable[bytes]) -> object:
         """What `read` of these files goes by: while this is equal, so are their texts.
 
         To be asked before they are read. Takes microseconds, unlike reading.
         """
+        return self._source(paths)
+
+    def _source(self, paths: Iterable[bytes]) -> Source:
         # Journal first, as in `read`.
         waiting: list[bytes | None] = []
         for path in paths:
@@ -162,12 +182,28 @@ class Branch:
 
     def record_all(self, key: Key, found: Mapping[UUID, bool]) -> bool:
         """`record` for several repositories at once: all of them, or none."""
+        return self._record_all(key, found, self._timeout)
+
+    def _record_all(
+        self, key: Key, found: Mapping[UUID, bool], timeout: float | None
+    ) -> bool:
         found = {uuid: found[uuid] for uuid in found if not is_cluster_uuid(uuid)}
         if not all(map(is_safe_uuid, found)):
             raise JournalFailed(where=key, detail="not the uuid of a repository")
         clock = self._now()
-        with self._journal.locked(self._timeout):
+        with self._journal.locked(timeout):
             return self._record(key, found, clock)
+
+    def record_at_once(self, key: Key, found: Mapping[UUID, bool]) -> bool:
+        """`record_all`, where nobody has the journal's lock and it takes no time to load
+        what it needs; False, with nothing done, where it would."""
+        if "_git" not in self.__dict__:
+            return False
+        try:
+            self._record_all(key, found, 0)
+        except LockTimeout:
+            return False
+        return True
 
     def _record(self, key: Key, found: Mapping[UUID, bool], clock: Clock) -> bool:
         """With the journal's lock."""
@@ -287,10 +323,11 @@ class Branch:
 
     def _public(self, path: bytes) -> bytes:
         waiting = self._journal.read(path)
-        tip = self._git.tip(_BRANCH)
+        return self._join(path, self._committed(path, self._git.tip(_BRANCH)), waiting)
+
+    def _committed(self, path: bytes, tip: ObjectId | None) -> bytes:
         blob = None if tip is None else self._git.blob_at(tip, path)
-        committed = b"" if blob is None else self._git.content(blob, MAX_LOG)
-        return self._join(path, committed, waiting)
+        return b"" if blob is None else self._git.content(blob, MAX_LOG)
 
     def _read_private(self, path: bytes) -> bytes | None:
         try:

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, NewType, Protocol
 
 from annexshell.errors import AnnexshellError, BranchNotCommitted, BranchUnreadable
@@ -105,6 +106,35 @@ class Plumbing(Protocol):
         """Write a commit, durably."""
 
 
+class _Failing:
+    """A block, which keeps nothing: where ``failures`` become a ``kind`` of ours."""
+
+    __slots__ = ("_failures", "_kind", "_where")
+
+    def __init__(
+        self,
+        kind: type[AnnexshellError],
+        failures: tuple[type[Exception], ...],
+        where: str,
+    ) -> None:
+        self._kind = kind
+        self._failures = failures
+        self._where = where
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, self._failures):
+            detail = str(error) or type(error).__name__
+            raise self._kind(where=self._where, detail=detail) from error
+
+
 class Git:
     """One repository's object store and refs. Not shared between threads.
 
@@ -128,6 +158,7 @@ class Git:
         self._algorithm = algorithm
         self._staged = packing.Staged(algorithm)
         self._plumbing = _plumbing(git_dir, algorithm, in_process, fsync)
+        self._unreadable = self._failing(BranchUnreadable)
 
     # -- refs -----------------------------------------------------------------------------
 
@@ -266,24 +297,16 @@ class Git:
 
     # -- seams ----------------------------------------------------------------------------
 
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._failing(BranchUnreadable):
-            yield
+    def _reading(self) -> _Failing:
+        return self._unreadable
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
         with self._failing(BranchNotCommitted), self._shared_umask():
             yield
 
-    @contextmanager
-    def _failing(self, kind: type[AnnexshellError]) -> Iterator[None]:
-        failures: tuple[type[Exception], ...] = (BadTree, *self._plumbing.failures)
-        try:
-            yield
-        except failures as error:
-            detail = str(error) or type(error).__name__
-            raise kind(where=self._where, detail=detail) from error
+    def _failing(self, kind: type[AnnexshellError]) -> _Failing:
+        return _Failing(kind, (BadTree, *self._plumbing.failures), self._where)
 
     @contextmanager
     def _shared_umask(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from typing import TypeVar
@@ -17,6 +18,9 @@ from annexshell.repository.packing import Staged
 
 _Kind = TypeVar("_Kind", pygit2.Commit, pygit2.Tree, pygit2.Blob)
 _NONE = "0" * 40
+_LOOSE = re.compile(rb"[0-9a-f]{40}\n?\Z")
+_MOST_COMMITS = 1000
+"""Commits of which it is remembered that they are some."""
 
 # The root tree of a large branch has 4096 entries and is over libgit2's limit for what it
 # caches, so without this every lookup would inflate it again.
@@ -44,16 +48,48 @@ class Library:
             self._repo = pygit2.Repository(git_dir, flags)
         except pygit2.GitError as error:
             raise OSError(str(error)) from error
+        linked = os.path.lexists(os.path.join(git_dir, "commondir"))
+        self._refs = None if linked else os.fsencode(git_dir) + b"/"
+        self._commits: dict[str, pygit2.Oid] = {}
+        self._root: tuple[ObjectId | None, pygit2.Tree | None] = (None, None)
 
     def tip(self, ref: str) -> ObjectId | None:
         """See `Plumbing`, as for all methods here."""
-        try:
-            target = self._repo.lookup_reference(ref).resolve().target
-        except KeyError:
+        name = self._loose(ref)
+        if name is None:
+            try:
+                name = str(self._repo.lookup_reference(ref).resolve().target)
+            except KeyError:
+                return None
+        self._tree_of(name)
+        return ObjectId(name)
+
+    def _loose(self, ref: str) -> str | None:
+        """What the ref's own file says, which counts before all others; None if libgit2 is
+        to be asked. Every request asks for a ref."""
+        if self._refs is None:
             return None
-        if not isinstance(self._repo[target], pygit2.Commit):
-            raise ValueError(f"{ref} is no commit")
-        return ObjectId(str(target))
+        try:
+            fd = os.open(self._refs + os.fsencode(ref), os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            text = os.read(fd, 64)
+        except OSError:
+            return None
+        finally:
+            os.close(fd)
+        return text[:40].decode() if _LOOSE.match(text) else None
+
+    def _tree_of(self, commit: str) -> pygit2.Oid:
+        """The tree of a commit, which never changes. Raises ValueError if it is none."""
+        tree = self._commits.get(commit)
+        if tree is None:
+            tree = self._get(commit, pygit2.Commit).tree_id
+            if len(self._commits) >= _MOST_COMMITS:
+                self._commits.clear()
+            self._commits[commit] = tree
+        return tree
 
     def ref_names(self) -> list[str]:
         return [os.fsdecode(name) for name in self._repo.raw_listall_references()]
@@ -79,11 +115,11 @@ class Library:
         return None if found is None else ObjectId(str(found))
 
     def tree_of(self, commit: ObjectId) -> ObjectId:
-        return ObjectId(str(self._get(commit, pygit2.Commit).tree_id))
+        return ObjectId(str(self._tree_of(commit)))
 
     def blob_at(self, commit: ObjectId, path: bytes) -> ObjectId | None:
         parts = path.split(b"/")
-        tree = self._get(self._get(commit, pygit2.Commit).tree_id, pygit2.Tree)
+        tree = self._root_of(commit)
         for position, part in enumerate(parts, start=1):
             try:
                 entry = tree[os.fsdecode(part)]
@@ -96,6 +132,13 @@ class Library:
                 return None
             tree = self._get(entry.id, pygit2.Tree)
         return None
+
+    def _root_of(self, commit: ObjectId) -> pygit2.Tree:
+        known, tree = self._root
+        if tree is None or known != commit:
+            tree = self._get(self._tree_of(commit), pygit2.Tree)
+            self._root = commit, tree
+        return tree
 
     def blob(self, name: ObjectId, limit: int) -> bytes:
         found = self._get(name, pygit2.Blob)

@@ -38,7 +38,6 @@ from annexshell.repository.audit import (
 from annexshell.serve.audit import NOWHERE, Noted, note
 from annexshell.store import AlreadyHave, Intake, Outcome, Store
 from annexshell.transport import moving
-from annexshell.transport.attention import attended
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 
@@ -96,8 +95,8 @@ class Session:
         is not worth a task for each request.
         """
         if self.distant:
-            return attended(self.channel.link, Link.unheard)
-        return nullcontext(_nothing)
+            return self.channel.attention.attended(Link.unheard)
+        return _UNHEARD
 
     def begin(self, request: m.Message) -> Entry:
         """Note a request; the end of the entry's block is the end of the request."""
@@ -109,7 +108,7 @@ class Session:
     def reply(self, message: m.Message) -> None:
         """Send an answer, in the form that the client's version knows."""
         self.noted.answered(message)
-        self.channel.say(reduced(message, self.channel.version))
+        self.channel.say(reduced(message, self.channel.talk.version))
 
     def complain(self, error: Exception) -> None:
         """Answer with ERROR."""
@@ -119,6 +118,9 @@ class Session:
 
 def _nothing() -> None:
     """What there is to stop where nobody is watched."""
+
+
+_UNHEARD = nullcontext(_nothing)
 
 
 Answer = Callable[[Session, Any], Awaitable[None]]
@@ -135,9 +137,12 @@ async def _bypass(session: Session, request: m.Bypass) -> None:
 
 
 async def _check_present(session: Session, request: m.CheckPresent) -> None:
-    async with session.heard():
+    if session.distant:
+        async with session.heard():
+            present = await session.store.present(request.key)
+    else:
         present = await session.store.present(request.key)
-    session.reply(m.Success() if present else m.Failure())
+    session.reply(_SUCCESS if present else _FAILURE)
 
 
 async def _lock_content(session: Session, request: m.LockContent) -> None:
@@ -191,7 +196,7 @@ async def _get(session: Session, request: m.Get) -> None:
 
 async def _put(session: Session, request: m.Put) -> None:
     async with (
-        attended(session.channel.link) as ready,
+        session.channel.attention.attended() as ready,
         session.store.put(request.key, request.name) as intake,
     ):
         # Until now somebody else may have been receiving it.
@@ -286,6 +291,8 @@ async def _notify_change(session: Session, request: m.NotifyChange) -> None:
 async def _gave_up(session: Session, request: m.Error) -> None:
     log.debug("the client ended with an error: %r", request.text)
 
+
+_SUCCESS, _FAILURE = m.Success(), m.Failure()
 
 ANSWERS: dict[type[m.Message], Answer] = {
     m.Version: _version,

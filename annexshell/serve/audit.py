@@ -10,7 +10,10 @@ from annexshell.repository import audit as log
 from annexshell.repository.audit import Audit, Entry
 
 AUDITED = (m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent, m.Connect)
+_NAMING = (m.Put, m.Get)
 NOWHERE = Audit()
+_UNWRITTEN = NOWHERE.request("")
+"""What is said of all requests that are not audited."""
 
 _OUTCOMES: dict[type[m.Message], dict[type[m.Message], str]] = {
     m.Put: {
@@ -40,7 +43,9 @@ class Noted:
     def answered(self, message: m.Message) -> None:
         """What the answer tells of the outcome."""
         kind = type(message)
-        outcomes = _OUTCOMES.get(self.kind, {})
+        outcomes = _OUTCOMES.get(self.kind)
+        if outcomes is None:
+            return
         outcome = outcomes.get(_PLAIN.get(kind, kind))
         if outcome is not None:
             self.entry.outcome = outcome
@@ -87,13 +92,13 @@ def note(audit: Audit, request: m.Message) -> Noted:
     """What will be written of ``request``; nothing, if it is none that is audited."""
     kind = type(request)
     if not isinstance(request, AUDITED):
-        return Noted(kind, NOWHERE.request(""))
+        return Noted(kind, _UNWRITTEN)
     entry = audit.request(request.word.decode())
     if isinstance(request, m.Connect):
         entry.service = request.service
     else:
         entry.key = request.key.text
-    if isinstance(request, m.Put | m.Get):
+    if isinstance(request, _NAMING):
         entry.file = request.name
     if isinstance(request, m.Get):
         entry.offset = request.offset

@@ -63,7 +63,7 @@ class Selection:
         name, uuid, store = member.name, member.uuid, self._store(member)
         node = Node(name, uuid, store, member.cost, member.gateway)
         if isinstance(store, LocalNode):
-            node.room = store.room
+            node.room, node.prompt = store.room, store.prompt
         return node
 
     def _store(self, member: Member) -> Store:

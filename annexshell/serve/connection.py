@@ -47,7 +47,8 @@ async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> in
         session.channel.say(greeting)
     try:
         while session.channel.talk.state is not State.CLOSED:
-            await _rest(session)
+            if session.changed:
+                await _rest(session)
             await _one_request(session)
         await session.channel.flush()
     except LinkStalled as error:
@@ -66,7 +67,7 @@ async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> in
 
 async def _rest(session: Session) -> None:
     """A journal that waits for the end of a long session waits too long (spec 03 §11.1)."""
-    if session.changed and await session.channel.silent(REST):
+    if await session.channel.silent(REST):
         session.changed = False
         await session.rest()
 

@@ -63,6 +63,13 @@ class LocalNode(LazyStore):
             # Whoever asks it for more is told.
             return None
 
+    def prompt(self) -> bool:
+        """Whether it is known what is there without a thread; see `LocalStore.prompt`."""
+        try:
+            return self._local().prompt
+        except RequestError:
+            return True
+
 
 @attrs.define
 class Nodes:

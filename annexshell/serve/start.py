@@ -33,6 +33,8 @@ log = logging.getLogger("annexshell.serve")
 
 _ENDINGS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 _CUT_OFF = 1
+_LINGER = 2
+"""Milliseconds to wait for the client's next word before others have their turn."""
 _SETTLING = 60.0
 """Seconds that committing the journal may take at the end; the journal waits if not."""
 
@@ -93,7 +95,7 @@ async def _session(
         audit=_audit(request),
         distant=request.asked is not None,
     )
-    _bound(link, request.repository.config)
+    _bound(session.channel, request.repository.config)
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:
@@ -109,7 +111,8 @@ async def _session(
     return code
 
 
-def _bound(link: Link, config: GitConfig) -> None:
+def _bound(channel: Channel, config: GitConfig) -> None:
+    channel.linger, link = _LINGER, channel.link
     link.idle, link.stall = idle_timeout(config), stall_timeout(config)
 
 

@@ -6,6 +6,8 @@ small answer with its content is one system call.
 
 from __future__ import annotations
 
+import select
+
 import trio
 
 from annexshell.errors import LinkClosed, Malformed
@@ -16,22 +18,37 @@ from annexshell.protocol.conversation import Conversation, Role, State
 from annexshell.protocol.grammar import write_line
 from annexshell.protocol.parser import Parser
 from annexshell.transport import moving
+from annexshell.transport.attention import Attention
 from annexshell.transport.link import Link
 
 _READ = 1 << 16
+
+_TURN = 32
+"""Messages read without waiting, after which others in the process have their turn."""
 
 _UNDER_WAY = (State.OFFERED, State.UPLOADED, State.DELIVERED)
 """What comes next belongs to a payload: nobody has to think about it for long."""
 
 
 class Channel:
-    """One peer, spoken to in ``role``."""
+    """One peer, spoken to in ``role``.
+
+    ``linger`` is for how many milliseconds `receive` waits by itself, before it leaves that
+    to trio, which costs more than a small request. All else in the process stands still
+    meanwhile.
+    """
+
+    linger = 0
 
     def __init__(self, link: Link, role: Role) -> None:
         self.link = link
         self.talk = Conversation(role)
+        self.attention = Attention(link)
         self._parser = Parser()
         self._unsent = bytearray()
+        self._poll: select.poll | None = None
+        self._there = False
+        self._in_a_row = 0
 
     @property
     def version(self) -> int:
@@ -61,9 +78,21 @@ class Channel:
             unsent, self._unsent = self._unsent, bytearray()
             await self.link.write(unsent)
 
+    def _lingered(self) -> bool:
+        """Whether more of the peer is there, or comes soon enough."""
+        if self._there or self._parser.buffered:
+            return True
+        if self._poll is None:
+            self._poll = select.poll()
+            self._poll.register(self.link.reading, select.POLLIN)
+        self._there = bool(self._poll.poll(self.linger))
+        return self._there
+
     async def silent(self, seconds: float) -> bool:
         """Whether the peer says nothing for so long. Raises LinkClosed."""
         await self.flush()
+        if self.linger and self._lingered():
+            return False
         if not self._parser.buffered:
             with trio.move_on_after(seconds) as patience:
                 await self.link.hung_up()
@@ -77,6 +106,12 @@ class Channel:
         OutOfTurn for lines that may not be, LineTooLong.
         """
         await self.flush()
+        if self.linger and self._lingered():
+            self._in_a_row += 1
+            if self._in_a_row >= _TURN:
+                # Signals are handled only there.
+                self._in_a_row = 0
+                await trio.lowlevel.checkpoint()
         return await self.listen()
 
     async def listen(self) -> m.Message:
@@ -91,6 +126,7 @@ class Channel:
                 self.talk.received(message)
                 return message
             owed = self.talk.state in _UNDER_WAY or self._parser.buffered > 0
+            self._there = False
             data = await self.link.read(_READ, owed=owed)
             if not data:
                 raise LinkClosed(name=self.link.name)

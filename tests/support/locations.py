@@ -43,6 +43,10 @@ class MemoryLocations:
         self.writes.append(dict(found))
         return any(news)
 
+    def record_at_once(self, key: Key, found: Mapping[UUID, bool]) -> bool:
+        self.record_all(key, found)
+        return True
+
     def locations(self, key: Key) -> frozenset[UUID]:
         return with_clusters(self.holders(key), self.nodes)
 

@@ -143,7 +143,7 @@ class Cluster:
             self.members.add(uuid)
         return node
 
-    def locations(self, key: Key) -> frozenset[UUID]:
+    def holders(self, key: Key) -> frozenset[UUID]:
         self.looks += 1
         return frozenset(self.listed)
 

@@ -198,3 +198,29 @@ async def test_the_only_node_is_waited_for_longer(cluster: Cluster) -> None:
     assert trio.current_time() == 300
     await peer.aclose()
     links[0].close()
+
+
+@clock_test
+async def test_a_node_that_answers_at_once_is_asked_without_a_task() -> None:
+    asked: list[tuple[str, bool]] = []
+    asker = trio.lowlevel.current_task()
+
+    async def ask(node: Node) -> str | None:
+        asked.append((node.name, trio.lowlevel.current_task() is asker))
+        return node.name if node.name == "last" else None
+
+    def node(name: str, prompt: bool) -> Node:
+        return Node(name, uuid_of(1), MemoryStore(), prompt=lambda: prompt)
+
+    near, other = node("near", True), node("other", True)
+    race = Race(ask)
+    assert await race.run([near, other, node("last", False)]) == "last"
+    assert asked == [("near", True), ("other", True), ("last", True)]
+    asked.clear()
+    race = Race(ask)
+    assert await race.run([near, node("far", False), node("last", False)]) == "last"
+    # From the first one on that may keep us waiting, the next one may be needed meanwhile.
+    assert asked == [("near", True), ("far", False), ("last", False)]
+    race = Race(ask)
+    assert await race.run([near, node("last", True), other]) == "last"
+    assert [left.name for left in race.unasked] == ["other"]
