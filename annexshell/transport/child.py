@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import trio
 
-from annexshell.transport.link import Link, widen
+from annexshell.transport.flow import widen
+from annexshell.transport.link import Link
 
 GRACE = 5.0
 """Seconds a child may take to end, once its input is closed and once it was told to."""
