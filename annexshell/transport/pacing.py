@@ -30,6 +30,7 @@ class Pace:
         self._reach = float("inf")
         self._seconds = 0.0
         self._moved = 0
+        self._paused = False
 
     def pause(self, most: float) -> float:
         """Seconds until the other side has moved about `GOAL` of ``most`` bytes.
@@ -37,10 +38,9 @@ class Pace:
         0 where that is not known, or where it is too short to sleep; else between
         `SHORTEST` and `LONGEST`.
         """
-        if self._rate <= 0:
-            return 0.0
-        seconds = GOAL * min(most, self._reach) / self._rate
-        return 0.0 if seconds < SHORTEST else min(seconds, self._limit)
+        seconds = GOAL * min(most, self._reach) / self._rate if self._rate else 0.0
+        self._paused = seconds >= SHORTEST
+        return min(seconds, self._limit) if self._paused else 0.0
 
     def observe(self, moved: int, seconds: float, *, whole: bool) -> None:
         """The other side moved so many bytes in a pause, or while it was waited for.
@@ -48,15 +48,22 @@ class Pace:
         ``whole``: there was no more for it to move, so it can be faster than that.
         """
         rate = moved / seconds if seconds > 0 else 0.0
-        if moved >= self._moved * _FARTHER or seconds < self._seconds:
-            self._seconds, self._moved = seconds, moved
-        elif moved and seconds > self._seconds * _LONGER:
-            # More time brought no more: it stops before we know. A socket holds less
-            # than its size, and so does a pipe of pages that are half empty.
-            self._reach = moved
+        if self._paused:
+            self._look_for_its_end(moved, seconds)
+            self._paused = False
         if whole or moved * _FARTHER >= self._reach:
             self._rate = 2 * max(rate, self._rate)
             self._limit = _SOON
         else:
             self._rate, self._limit = rate, LONGEST
         self._reach *= _GROWTH
+
+    def _look_for_its_end(self, moved: int, seconds: float) -> None:
+        """Whether more time brought no more: the other side stops before we know.
+
+        A socket holds less than its size, and so does a pipe of pages that are half empty.
+        """
+        if moved >= self._moved * _FARTHER or seconds < self._seconds:
+            self._seconds, self._moved = seconds, moved
+        elif moved and seconds > self._seconds * _LONGER:
+            self._reach = moved
