@@ -25,6 +25,7 @@ from annexshell.serve.request import InternalError, SessionRequest
 from annexshell.serve.services import git_service
 from annexshell.serve.stores import Served, local
 from annexshell.serve.watching import Watching
+from annexshell.transport import zerocopy
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
 from annexshell.transport.stdio import take_stdio
@@ -46,6 +47,7 @@ def serve(request: SessionRequest) -> int:
     """
     request = request._replace(session=new_session())
     begin_logging(request)
+    zerocopy.allowed = request.repository.config.boolean("annexshell.zerocopy", True)
     clock = None if request.clock is None else parse_clock(request.clock)
     served = _store_for(request, clock)
     link = take_stdio()

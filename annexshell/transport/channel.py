@@ -143,14 +143,15 @@ class Channel:
 
         Its verdict is what the peer says behind them, from version 1 on.
         """
-        return Payload(
+        payload = Payload(
             length=length,
             descriptor=self.link.reading,
             prefix=self._parser.take(length),
             verdict=self._validity,
             source=self.link.name,
-            ready=self.link.payload_ready,
         )
+        payload.ready = self.link.arrival(payload)
+        return payload
 
     async def outgoing(self, payload: Payload, offset: int = 0) -> None:
         """Send DATA, the payload, and from version 1 on its verdict.

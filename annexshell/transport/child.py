@@ -12,7 +12,8 @@ from typing import Protocol
 import trio
 
 from annexshell.transport.complaints import Complaints
-from annexshell.transport.link import Link, widen
+from annexshell.transport.flow import widen
+from annexshell.transport.link import Link
 
 GRACE = 5.0
 """Seconds a child may take to end, once its input is closed and once it was told to."""

@@ -28,7 +28,7 @@ from annexshell.errors import PayloadShort
 from annexshell.model.duration import spell_duration
 from annexshell.model.payload import Payload, Validity
 from annexshell.transport import moving
-from annexshell.transport.link import widen
+from annexshell.transport.flow import widen
 from annexshell.transport.syscalls import CHUNK
 from annexshell.transport.window import Window
 

@@ -11,22 +11,22 @@ it again, in cleaning up too, is told at once.
 
 from __future__ import annotations
 
-import fcntl
 import math
 import os
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
 import trio
 
 from annexshell.errors import LinkClosed, LinkStalled, PayloadStalled
 from annexshell.model.duration import spell_duration
+from annexshell.model.payload import Payload
 from annexshell.transport import syscalls
+from annexshell.transport.flow import Flow, flow, others
 from annexshell.transport.guard import Guard
 
-_PIPE_SIZE = 1 << 20
 _LOOKING = 0.5
 """Seconds between looks for the end of a peer that said something nobody reads yet."""
 _ENDED = select.POLLHUP | select.POLLERR | select.POLLRDHUP | select.POLLNVAL
@@ -47,6 +47,7 @@ class Link:
         self._moved = -math.inf
         self._failure: LinkStalled | None = None
         self._reads, self._writes = Guard(), Guard()
+        self._outflow: Flow | None = None
         self._is_file = stat.S_ISREG(os.fstat(reading).st_mode)
         self._found = {fd: os.get_blocking(fd) for fd in {reading, writing}}
         for fd in self._found:
@@ -123,13 +124,47 @@ class Link:
         finally:
             self.stall = found
 
+    @contextmanager
+    def paced(self, payload: Payload) -> Iterator[None]:
+        """What is written in the block is ``payload``: `writable` waits for much of it."""
+        self._outflow = flow(self.writing, payload.remaining, filling=False)
+        try:
+            yield
+        finally:
+            self._outflow = None
+
     async def writable(self) -> None:
         """Return when the peer takes bytes. Raises LinkStalled."""
         self._check()
-        seconds, wait = self.stall, trio.lowlevel.wait_writable
-        if not await self._writes.wait(wait, self.writing, seconds):
-            raise self._stalled("took no more bytes", seconds)
+        outflow = self._outflow
+        if outflow is None or not await outflow.rest():
+            seconds, wait = self.stall, trio.lowlevel.wait_writable
+            with others:
+                done = await self._writes.wait(wait, self.writing, seconds)
+            if not done:
+                raise self._stalled("took no more bytes", seconds)
+            if outflow is not None:
+                outflow.woken()
         self._moved = trio.current_time()
+
+    def arrival(self, payload: Payload) -> Callable[[], Awaitable[None]]:
+        """What is to be the ``ready`` of a payload that the peer sends.
+
+        It returns when more is there, and of a large payload when much is. It raises
+        PayloadStalled.
+        """
+        inflow = flow(self.reading, payload.length, filling=True)
+
+        async def ready() -> None:
+            if inflow is None:
+                await self.payload_ready()
+            elif await inflow.rest(payload.remaining):
+                self._moved = trio.current_time()
+            else:
+                await self.payload_ready()
+                inflow.woken()
+
+        return ready
 
     async def payload_ready(self) -> None:
         """Return when more of the peer's payload is there. Raises PayloadStalled."""
@@ -142,7 +177,9 @@ class Link:
     async def _owed(self) -> None:
         self._check()
         seconds, wait = self.stall, trio.lowlevel.wait_readable
-        if not await self._reads.wait(wait, self.reading, seconds):
+        with others:
+            done = await self._reads.wait(wait, self.reading, seconds)
+        if not done:
             raise self._stalled("was silent", seconds)
         self._moved = trio.current_time()
 
@@ -202,14 +239,3 @@ class Link:
     async def aclose(self) -> None:
         """Close, and wait for whoever is at the other end, as far as it is ours."""
         self.close()
-
-
-def widen(fd: int) -> None:
-    """Give a pipe the largest buffer an ordinary user may have; others are left alone."""
-    if not stat.S_ISFIFO(os.fstat(fd).st_mode):
-        return
-    try:
-        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-    except OSError:
-        # Over the user's limit: the pipe stays as it is, only slower.
-        return

@@ -18,8 +18,9 @@ from collections.abc import Awaitable, Callable
 
 from annexshell.errors import LinkClosed, PayloadShort, PayloadUnreadable
 from annexshell.model.payload import Payload
-from annexshell.transport import syscalls
-from annexshell.transport.link import Link, widen
+from annexshell.transport import syscalls, zerocopy
+from annexshell.transport.flow import widen
+from annexshell.transport.link import Link
 from annexshell.transport.syscalls import CHUNK, Unsupported
 
 log = logging.getLogger("annexshell.transport")
@@ -38,21 +39,19 @@ async def send(payload: Payload, link: Link) -> None:
     LinkClosed if the sink is gone or takes no more.
     """
     substitutes = _Substitutes(payload)
-    while True:
-        try:
-            return await _send(payload, link)
-        except PayloadShort as error:
-            if not await substitutes.found(error):
-                raise
+    with link.paced(payload):
+        while True:
+            try:
+                return await _send(payload, link)
+            except PayloadShort as error:
+                if not await substitutes.found(error):
+                    raise
 
 
 async def _send(payload: Payload, link: Link) -> None:
     if payload.prefix:
         await link.write(payload.take_prefix(payload.remaining))
-    if payload.position is not None:
-        await _first_that_works(payload, link, (_by_sendfile, _by_copy))
-    else:
-        await _first_that_works(payload, link, (_by_splice, _by_pipe, _by_copy))
+    await _by_what_works(payload, link)
     if payload.remaining:
         raise PayloadShort(name=payload.source, missing=payload.remaining)
 
@@ -171,16 +170,23 @@ async def _read(payload: Payload, target: memoryview) -> int:
 Way = Callable[[Payload, Link], Awaitable[None]]
 
 
-async def _first_that_works(
-    payload: Payload, link: Link, ways: tuple[Way, ...]
-) -> None:
+def ways(payload: Payload) -> tuple[Way, ...]:
+    """How it may be moved, the best first; the last works for everything."""
+    if not zerocopy.allowed:
+        return (by_copy,)
+    if payload.position is not None:
+        return by_sendfile, by_copy
+    return by_splice, by_pipe, by_copy
+
+
+async def _by_what_works(payload: Payload, link: Link) -> None:
     """Raises LinkClosed, and PayloadShort where the source stalls.
 
     An error of the kernel's (a bad disk, a reset) does not tell which side it was;
     nothing was moved by that call. So a copy goes on: it reads and writes apart, comes to
     the same error, and knows. Only EPIPE is never the source's.
     """
-    for way in ways:
+    for way in ways(payload):
         try:
             return await way(payload, link)
         except Unsupported:
@@ -189,10 +195,11 @@ async def _first_that_works(
             raise LinkClosed(name=link.name) from error
         except OSError as error:
             log.debug("%s to %s: %s", payload.source, link.name, error.strerror)
-            return await _by_copy(payload, link)
+            return await by_copy(payload, link)
 
 
-async def _by_sendfile(payload: Payload, link: Link) -> None:
+async def by_sendfile(payload: Payload, link: Link) -> None:
+    """From a file. As all ways: raises Unsupported before the first byte, and OSError."""
     while payload.remaining:
         assert payload.position is not None
         count = await syscalls.sendfile(
@@ -207,7 +214,8 @@ async def _by_sendfile(payload: Payload, link: Link) -> None:
         payload.moved(count)
 
 
-async def _by_splice(payload: Payload, link: Link) -> None:
+async def by_splice(payload: Payload, link: Link) -> None:
+    """From a pipe, or to one."""
     while payload.remaining:
         count = await syscalls.splice(
             link.writing,
@@ -221,7 +229,8 @@ async def _by_splice(payload: Payload, link: Link) -> None:
         payload.moved(count)
 
 
-async def _by_pipe(payload: Payload, link: Link) -> None:
+async def by_pipe(payload: Payload, link: Link) -> None:
+    """Between two that are no pipes, through one of ours."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     count = 0
     try:
@@ -250,5 +259,6 @@ async def _by_pipe(payload: Payload, link: Link) -> None:
         os.close(writing)
 
 
-async def _by_copy(payload: Payload, link: Link) -> None:
+async def by_copy(payload: Payload, link: Link) -> None:
+    """Through our memory."""
     await feed(payload, link.write)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-from annexshell.transport.link import Link, widen
+from annexshell.transport.link import Link
 
 _FIRST_FREE = 10
 
@@ -23,6 +23,4 @@ def take_stdio() -> Link:
     os.dup2(empty, 0)
     os.close(empty)
     os.dup2(2, 1)
-    widen(reading)
-    widen(writing)
     return Link(reading, writing, "the client")

@@ -20,7 +20,8 @@ from tests.support.async_tests import clock_test
 from tests.support.pair import NODE, link_pair
 
 IDLE, STALL = 1000.0, 10.0
-BIG = 4 << 20
+BIG = 16 << 20
+"""More than any buffer: one pipe takes 8 MiB, if spliced from a socket."""
 
 Act = Callable[[Link], Awaitable[object]]
 
