@@ -13,6 +13,9 @@ import annexshell
 _SOURCE = str(Path(annexshell.__file__).parents[1])
 _START = "import sys; from annexshell.cli.shell import main; sys.exit(main())"
 
+#: As XDG_CONFIG_HOME: no session is handed to a resident process, and none starts one.
+COLD = str(Path(__file__).parents[1] / "data/cold")
+
 Done = subprocess.CompletedProcess[bytes]
 
 
@@ -23,6 +26,7 @@ def environment(home: Path, **more: str) -> dict[str, str]:
         "PYTHONPATH": _SOURCE,
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(home),
+        "XDG_CONFIG_HOME": COLD,
         "LC_ALL": "C",
         **more,
     }
