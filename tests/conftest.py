@@ -10,6 +10,7 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+import annexshell.transport.zerocopy
 from tests.support.shell import COLD
 
 # The same examples every time; HYPOTHESIS_PROFILE=deep looks for new ones.
@@ -29,6 +30,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile(profile)
     here = os.path.dirname(sys.executable)
     os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
+
+
+@pytest.fixture(params=[True, False], ids=["zerocopy", "copied"])
+def zerocopy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is run twice: the second time every byte is read and written."""
+    monkeypatch.setattr(annexshell.transport.zerocopy, "allowed", request.param)
 
 
 def pytest_collection_finish() -> None:
