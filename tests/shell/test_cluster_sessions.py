@@ -14,6 +14,8 @@ from tests.support.by_path import CLUSTER, N1, N2, make_gateway
 from tests.support.session import CLIENT_UUID, Session, sha256_key
 from tests.support.shell import UUID_HERE, environment, shell_argv, write_identity
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 NODES = {"n1": N1, "n2": N2, "self": UUID_HERE}
 CONTENT = b"hello world"
 KEY = sha256_key(CONTENT)
