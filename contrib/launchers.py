@@ -12,12 +12,12 @@ import os
 import sys
 import sysconfig
 
-PROGRAMS = {"annexshell": "shell", "annexshell-admin": "admin"}
+PROGRAMS = {"annexshell": "warm.launcher", "annexshell-admin": "cli.admin"}
 TEXT = """\
 #!{python} -IS
 import sys
 sys.path += {packages!r}
-from annexshell.cli.{module} import main
+from annexshell.{module} import main
 sys.exit(main())
 """
 

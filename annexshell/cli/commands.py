@@ -12,6 +12,22 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from annexshell.repository.config import GitConfig
+
+
+class Host:
+    """Whose process a session runs in: here its own, started for it."""
+
+    def admit(self, config: GitConfig) -> int:
+        """A session was checked, and nothing of it was read or written yet.
+
+        A descriptor by which what sessions keep can be had, -1 where there is none.
+        """
+        return -1
+
+    def greeted(self, config: GitConfig) -> None:
+        """The session is on its way; whoever waits for its first answer has time."""
+
 
 class Invocation(NamedTuple):
     """A built-in command after the checks that need no repository."""
@@ -21,6 +37,7 @@ class Invocation(NamedTuple):
     """The real path of the directory, checked against the confinement."""
     parameters: Parameters
     surroundings: Surroundings
+    host: Host = Host()
 
 
 class Command(NamedTuple):

@@ -10,7 +10,7 @@ from annexshell.repository.gitprocess import misleads
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Mapping, MutableMapping
 
 _OURS = ("GIT_ANNEX_SHELL_", "ANNEXSHELL_")
 
@@ -46,3 +46,9 @@ def take_surroundings(environ: MutableMapping[str, str]) -> Surroundings:
     for name in [n for n in environ if n.startswith(_OURS) or misleads(n)]:
         del environ[name]
     return surroundings
+
+
+def become(environ: Mapping[bytes, bytes]) -> None:
+    """Have these variables and no others, as if we had been started with them."""
+    os.environb.clear()
+    os.environb.update(environ)

@@ -23,9 +23,12 @@ def p2pstdio(invocation: Invocation) -> int:
     travels and the client thinks.
     """
     request = session_request(invocation)
+    host, config = invocation.host, request.repository.config
+    request = request._replace(keeper=host.admit(config))
     if request.asked is None:
         write_all(1, b"AUTH-SUCCESS " + request.repository.uuid + b"\n")
         request = request._replace(greeted=True)
+    host.greeted(config)
     # While modules load there is nothing to collect, and looking takes a twentieth of
     # the start. The session has it back.
     gc.disable()

@@ -18,7 +18,7 @@ from annexshell.cli.commandline import (
     parse_parameters,
     understand,
 )
-from annexshell.cli.commands import COMMANDS, Invocation, help_text, usage
+from annexshell.cli.commands import COMMANDS, Host, Invocation, help_text, usage
 from annexshell.cli.environment import Surroundings, take_surroundings
 from annexshell.errors import (
     AccessFailed,
@@ -50,8 +50,8 @@ _NOTHING_ASKED = (
 )
 
 
-def main() -> int:
-    """The console entry point; the result is the exit status (spec 01 §1, §2)."""
+def main(host: Host = Host()) -> int:
+    """All of the restricted shell; the result is the exit status (spec 01 §1, §2)."""
     complete_stdio()
     if sys.argv[1:] in _ABOUT:
         write_all(1, f"annexshell {__version__}\n\n{usage()}".encode())
@@ -61,7 +61,7 @@ def main() -> int:
     try:
         asked = understand(sys.argv[1:], COMMANDS)
         if isinstance(asked, Builtin):
-            return _builtin(asked, surroundings)
+            return _builtin(asked, surroundings, host)
         return _passed_through(asked, surroundings)
     except AnnexshellError as error:
         return _end(error, asked)
@@ -162,7 +162,7 @@ def _check(asked: Builtin, surroundings: Surroundings) -> None:
         raise
 
 
-def _builtin(asked: Builtin, surroundings: Surroundings) -> int:
+def _builtin(asked: Builtin, surroundings: Surroundings, host: Host) -> int:
     command = COMMANDS[asked.command]
     restrictions, home = surroundings.restrictions, surroundings.home
     _check(asked, surroundings)
@@ -190,7 +190,7 @@ def _builtin(asked: Builtin, surroundings: Surroundings) -> int:
     path = without_git(directory() if path is None else path)
     _check_confinement(restrictions, path)
     run = command.load()
-    return run(Invocation(asked.command, path, parameters, surroundings))
+    return run(Invocation(asked.command, path, parameters, surroundings, host))
 
 
 def _check_confinement(restrictions: Restrictions, path: str) -> None:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import pygit2
-from pygit2.enums import ObjectType, RepositoryOpenFlag
+from pygit2.enums import ConfigLevel, ObjectType, RepositoryOpenFlag
+from pygit2.ffi import C, ffi
 
 from annexshell.repository.git import ObjectId, Person
 from annexshell.repository.gitprocess import inert_environment, inert_git
@@ -142,3 +143,14 @@ def create_ref(git_dir: str, ref: str, new: ObjectId) -> str | None:
     if done.returncode == 0:
         return None
     return done.stderr.decode("utf-8", "backslashreplace").strip() or "git failed"
+
+
+def forget_home() -> None:
+    """Have libgit2 look for its config where the environment says now.
+
+    It looked once, when it was loaded.
+    """
+    for level in (ConfigLevel.SYSTEM, ConfigLevel.XDG, ConfigLevel.GLOBAL):
+        C.git_libgit2_opts(
+            C.GIT_OPT_SET_SEARCH_PATH, ffi.cast("int", int(level)), ffi.NULL
+        )

@@ -8,6 +8,7 @@ Each of its lines begins with the time and the session's name.
 from __future__ import annotations
 
 import logging
+import os
 import time
 
 from annexshell.errors import printable
@@ -17,6 +18,8 @@ from annexshell.serve.stderr import StderrHandler
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # most sessions write to no file
     from annexshell.repository.logfile import LogFile
+
+log = logging.getLogger("annexshell.serve")
 
 SETTING = "annexshell.log"
 
@@ -36,6 +39,8 @@ def begin_logging(request: SessionRequest) -> None:
     wanted = request.debug or file is not None
     level = logging.DEBUG if wanted else logging.WARNING
     logging.basicConfig(handlers=handlers, level=level)
+    if request.keeper >= 0:
+        log.debug("warm start, by the resident process %d", os.getppid())
 
 
 def _file(request: SessionRequest) -> LogFile | None:

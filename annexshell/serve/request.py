@@ -35,3 +35,5 @@ class SessionRequest(NamedTuple):
     """Whether ``AUTH-SUCCESS`` has been written to stdout already."""
     session: str = ""
     """Names this session in logs."""
+    keeper: int = -1
+    """A socket to whoever keeps connections for later sessions, -1 where nobody does."""

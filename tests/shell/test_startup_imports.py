@@ -80,17 +80,18 @@ def loaded(
     *arguments: str,
     isolated: str = "-I -S",
     stdin: str = "",
+    start: str = START,
     **env: str,
 ) -> frozenset[str]:
     """The modules that a fresh interpreter loads; with ``-S`` no installed ones."""
     seen = home / "seen"
-    start = (
+    code = (
         f"import os; os.dup2(os.open({str(seen)!r}, os.O_CREAT | os.O_WRONLY), 3);"
-        f"exec({START!r})"
+        f"exec({start!r})"
     )
     again = (
         "import os, sys; os.execv(sys.executable,"
-        f" [sys.executable, *{isolated.split()!r}, '-c', {start!r}, *sys.argv[1:]])"
+        f" [sys.executable, *{isolated.split()!r}, '-c', {code!r}, *sys.argv[1:]])"
     )
     run_shell(
         *arguments, env=environment(home, **env), start=again, stdin=stdin.encode()
@@ -231,3 +232,15 @@ def test_sessions_load_nothing_of_what_they_are_not_with(
     assert "annexshell.serve.connection" in names
     unwanted = tuple(f"annexshell.{name}" for name in unused)
     assert [name for name in names if f"{name}.".startswith(unwanted)] == []
+
+
+def test_the_launcher_loads_one_module_that_is_not_ours(home: Path) -> None:
+    """And reads no file for it but its own two, beside those of the packages."""
+    start = START.replace("cli.shell", "warm.launcher").replace(
+        "status = main()", "status = 0"
+    )
+    seen = loaded(home, start=start)
+    ours = {
+        f"annexshell{name}" for name in ("", ".warm", ".warm.launcher", ".warm.place")
+    }
+    assert seen == ours | {"_socket"}

@@ -1,0 +1,266 @@
+"""The process that has everything loaded, and forks one that is ready ahead of each session.
+
+It never sees a client's descriptors, nor runs anything of a session: the process that waits
+ahead accepts the launcher itself. So nothing can leak from one session into the next, and
+no session ends because the resident does. It leaves when it was idle for long enough, when
+what is installed is not what it loaded, and when its socket is gone.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import posix
+import select
+import signal
+import socket
+import struct
+import time
+from contextlib import suppress
+from typing import NoReturn, Protocol
+
+from annexshell.warm.installation import Installation
+from annexshell.warm.loading import load_everything
+from annexshell.warm.place import Place, place_in
+from annexshell.warm.session import FRESH, TAKEN, attend
+from annexshell.warm.settings import IDLE
+from annexshell.warm.standing import standing
+from annexshell.warm.starting import LISTENING, LOCK
+
+_LOOKING = 60.0
+"""Seconds between looks at the installation while nothing happens."""
+_BACKLOG = 1024
+_MESSAGE = 1 << 16
+_RIGHTS = 16
+_SHORT_LIVED = 3
+"""Processes in a row that end before they had a session: something is wrong here."""
+
+
+class Keeping(Protocol):
+    """What is kept for later sessions; `annexshell.warm.pool` has it."""
+
+    def answer(
+        self, message: bytes, descriptors: list[int]
+    ) -> tuple[bytes, list[int]]: ...
+    def expire(self, now: float) -> float | None: ...
+    def close(self) -> None: ...
+
+
+class Nothing:
+    """Keeps nothing: all that a session offers is closed."""
+
+    def answer(self, message: bytes, descriptors: list[int]) -> tuple[bytes, list[int]]:
+        for fd in descriptors:
+            os.close(fd)
+        return b"", []
+
+    def expire(self, now: float) -> float | None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class Leave(Exception):
+    """Nobody is to be served here any more; sessions that run go on without us."""
+
+
+class Child:
+    """A process that was forked, until it ends: waiting, then with a session."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self.link = link
+        self.taken = self.admitted = False
+
+
+class Resident:
+    """Serves at ``place``; what it keeps for sessions is in ``pool``."""
+
+    def __init__(self, place: Place, installation: Installation, pool: Keeping) -> None:
+        self._place = place
+        self._installation = installation
+        self._pool = pool
+        self._standing, _ = standing(os.getpid())
+        self._children: dict[int, Child] = {}
+        self._poll = select.poll()
+        self._idle, self._since = IDLE, time.monotonic()
+        self._unused = 0
+        # Nobody waits for children; the system need not keep their exit status.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        self._listener = _listen(place)
+        self._socket = os.lstat(place.socket)
+
+    def run(self) -> None:
+        """Serve until there is a reason to leave."""
+        try:
+            self._fork()
+            os.close(LISTENING)
+            while True:
+                self._step()
+        except Leave:
+            return
+        finally:
+            self._pool.close()
+            self._withdraw()
+
+    def _step(self) -> None:
+        events = self._poll.poll(self._patience() * 1000)
+        for fd, _ in events:
+            self._hear(fd)
+        if not events and not self._current():
+            raise Leave
+
+    def _patience(self) -> float:
+        """Seconds until something is to be done; raises Leave when idle for too long."""
+        now = time.monotonic()
+        due = self._pool.expire(now)
+        left = _LOOKING if due is None else min(_LOOKING, due)
+        if any(child.taken for child in self._children.values()):
+            return left
+        rest = self._since + self._idle - now
+        if rest <= 0:
+            raise Leave
+        return min(left, rest)
+
+    def _current(self) -> bool:
+        """Whether all that we were loaded from, and our socket, are still there."""
+        try:
+            os.close(self._place.enter())
+            same = os.path.samestat(os.lstat(self._place.socket), self._socket)
+        except OSError:
+            return False
+        return same and self._installation.unchanged()
+
+    # -- children ---------------------------------------------------------------------------
+
+    def _fork(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise Leave from error
+        if pid == 0:
+            self._attend(ours, theirs)
+        theirs.close()
+        self._children[ours.fileno()] = Child(ours)
+        self._poll.register(ours, select.POLLIN)
+
+    def _attend(self, ours: socket.socket, keeper: socket.socket) -> NoReturn:
+        try:
+            # Ends of other sessions' sockets, and what is kept for them, are not ours. The
+            # objects stay referenced from this frame, so none closes a number again.
+            ours.detach()
+            for child in self._children.values():
+                child.link.detach()
+            _close_all_but(self._listener.fileno(), keeper.fileno())
+            os.setsid()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            attend(self._listener, keeper, self._place.identity, self._standing)
+        finally:
+            os._exit(1)
+
+    def _hear(self, fd: int) -> None:
+        child = self._children[fd]
+        try:
+            text, given, _, _ = socket.recv_fds(
+                child.link, _MESSAGE, _RIGHTS, socket.MSG_CMSG_CLOEXEC
+            )
+        except OSError:
+            text, given = b"", []
+        if not text:
+            self._ended(fd, child)
+        elif child.admitted:
+            self._answer(child, text, given)
+        elif child.taken:
+            child.admitted = True
+            (self._idle,) = struct.unpack("d", text)
+        elif text == TAKEN:
+            self._taken(child)
+
+    def _taken(self, child: Child) -> None:
+        child.taken, self._unused = True, 0
+        if not self._current():
+            raise Leave
+        try:
+            child.link.send(FRESH)
+        except OSError:
+            self._since = time.monotonic()  # it ended: the next event says so
+        self._fork()
+
+    def _answer(self, child: Child, text: bytes, given: list[int]) -> None:
+        try:
+            reply, passed = self._pool.answer(text, given)
+            socket.send_fds(child.link, [reply], passed)
+        except OSError:
+            # A session that ended, or that does not read what it asked for.
+            child.link.shutdown(socket.SHUT_RDWR)
+
+    def _ended(self, fd: int, child: Child) -> None:
+        self._poll.unregister(fd)
+        del self._children[fd]
+        child.link.close()
+        if child.admitted:
+            self._since = time.monotonic()
+        if child.taken:
+            return
+        self._unused += 1
+        if self._unused >= _SHORT_LIVED:
+            raise Leave
+        self._fork()
+
+    def _withdraw(self) -> None:
+        """Leave nothing that could be taken for somebody who listens."""
+        _unlink_own(self._place.socket, self._socket)
+        _unlink_own(self._place.lock, os.fstat(LOCK))
+
+
+def _unlink_own(path: bytes, own: os.stat_result) -> None:
+    with suppress(OSError):  # the folder is gone, or nobody can write to it
+        if os.path.samestat(os.lstat(path), own):
+            os.unlink(path)
+
+
+def _listen(place: Place) -> socket.socket:
+    """A socket that can be reached from the first moment that it has its name."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    listener.setblocking(False)
+    new = place.socket + b".new"
+    with suppress(FileNotFoundError):
+        os.unlink(new)
+    folder = place.enter()
+    try:
+        listener.bind(place.address(folder, b".new"))
+    finally:
+        os.close(folder)
+    listener.listen(_BACKLOG)
+    os.rename(new, place.socket)
+    return listener
+
+
+def _close_all_but(*kept: int) -> None:
+    last = 2
+    for fd in (*sorted(kept), os.sysconf("SC_OPEN_MAX")):
+        os.closerange(last + 1, fd)
+        last = fd
+
+
+def main(path: str) -> None:
+    """Be the resident that listens at ``path``, if this process agrees with that name."""
+    asked = os.fsencode(path)
+    place = place_in(os.path.dirname(asked), dict(posix.environ))
+    if place.socket != asked:
+        return
+    os.closerange(LISTENING + 1, os.sysconf("SC_OPEN_MAX"))
+    for fd in (LOCK, LISTENING):
+        os.set_inheritable(fd, False)
+    os.chdir("/")
+    os.umask(0o077)
+    with open("/proc/self/comm", "wb") as name:
+        name.write(b"annexshell-warm")
+    installation = Installation()
+    load_everything()
+    installation.loaded()
+    # What is loaded stays; writing to it for the collector's sake would copy its pages.
+    gc.disable()
+    gc.freeze()
+    Resident(place, installation, Nothing()).run()

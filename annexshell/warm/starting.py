@@ -1,0 +1,117 @@
+"""A cold session starts the resident for those that come after it.
+
+The lock of the place decides who: whoever has it hands it on to the resident, which keeps
+it while it lives. Nothing else of the session is inherited: no variable but those that
+programs read when they start, no descriptor, no terminal.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from annexshell.cli.commands import Host
+from annexshell.warm.place import Place, read_once
+from annexshell.warm.settings import allows_warm
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from annexshell.repository.config import GitConfig
+
+LOCK, LISTENING = 3, 4
+"""Descriptors of a resident: its lock; a pipe that it closes when it listens, or nothing."""
+_BOOT = (
+    "import sys; sys.path[:] = sys.argv[2:];"
+    " from annexshell.warm.resident import main; main(sys.argv[1])"
+)
+
+
+class Starter(Host):
+    """What a cold session that found no resident does once its client was greeted."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def greeted(self, config: GitConfig) -> None:
+        if not allows_warm(config):
+            return
+        try:
+            start(self._place, dict(os.environb))
+        except OSError:
+            # Nowhere to listen, or no more processes: all sessions start as this one did.
+            return
+
+
+def start(place: Place, environ: dict[bytes, bytes], listening: int = -1) -> bool:
+    """Start a resident at ``place``, unless there is one; whether it was started.
+
+    The pipe ``listening`` is closed when it can be reached. Raises OSError.
+    """
+    os.makedirs(place.folder, 0o700, exist_ok=True)
+    os.close(place.enter())
+    if not sys.executable:
+        return False
+    lock = _locked(place.lock)
+    if lock is None:
+        return False
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _go_on(place, environ, lock, listening)
+        # The process between us only keeps the resident from being our child.
+        return os.waitpid(pid, 0)[1] == 0
+    finally:
+        os.close(lock)
+
+
+def _go_on(
+    place: Place, environ: dict[bytes, bytes], lock: int, listening: int
+) -> None:
+    try:
+        os.setsid()
+        _spawn(place, environ, lock, listening)
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def _spawn(
+    place: Place, environ: dict[bytes, bytes], lock: int, listening: int
+) -> None:
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    wanted = {0: nothing, 1: nothing, 2: nothing, LOCK: lock}
+    wanted[LISTENING] = nothing if listening < 0 else listening
+    for target, fd in [(t, _above(f)) for t, f in wanted.items()]:
+        os.dup2(fd, target)
+    flags = ["-I", "-S", *(["-B"] if sys.dont_write_bytecode else [])]
+    path = [os.path.dirname(sys.modules["annexshell"].__path__[0])]
+    path += [entry for entry in sys.path if os.path.isabs(entry)]
+    os.posix_spawn(
+        sys.executable,
+        [sys.executable, *flags, "-c", _BOOT, os.fsdecode(place.socket), *path],
+        {name: environ[name] for name in read_once(environ)},
+    )
+
+
+def _above(fd: int) -> int:
+    import fcntl
+
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 10)
+
+
+def _locked(path: bytes) -> int | None:
+    """The lock of a place; None where another process has it. Raises OSError."""
+    import fcntl
+
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    fd = os.open(path, flags, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # A resident that left may have removed it between the two.
+        if os.path.samestat(os.fstat(fd), os.lstat(path)):
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        os.close(fd)
+        return None
+    os.close(fd)
+    return None
