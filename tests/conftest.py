@@ -10,6 +10,9 @@ from collections.abc import Generator
 import pytest
 from hypothesis import settings
 
+import annexshell.transport.zerocopy
+from tests.support.shell import COLD
+
 # The same examples every time; HYPOTHESIS_PROFILE=deep looks for new ones.
 settings.register_profile("quick", derandomize=True, max_examples=60, deadline=None)
 settings.register_profile("ci", derandomize=True, max_examples=200, deadline=None)
@@ -17,12 +20,22 @@ settings.register_profile("deep", max_examples=5000, deadline=None)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The programs installed beside this Python are found, activated or not."""
+    """The programs installed beside this Python are found, activated or not.
+
+    Whatever is started starts cold, unless the test asks for something else.
+    """
+    os.environ["XDG_CONFIG_HOME"] = COLD
     on_ci = os.environ.get("CI", "").lower() in ("1", "true")
     profile = os.environ.get("HYPOTHESIS_PROFILE", "ci" if on_ci else "quick")
     settings.load_profile(profile)
     here = os.path.dirname(sys.executable)
     os.environ["PATH"] = os.pathsep.join([here, os.environ.get("PATH", os.defpath)])
+
+
+@pytest.fixture(params=[True, False], ids=["zerocopy", "copied"])
+def zerocopy(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test is run twice: the second time every byte is read and written."""
+    monkeypatch.setattr(annexshell.transport.zerocopy, "allowed", request.param)
 
 
 def pytest_collection_finish() -> None:

@@ -147,11 +147,13 @@ ALL = MAKERS | CLUSTERS
 every_store = pytest.mark.parametrize("make", ALL.values(), ids=ALL.keys())
 every_locking_store = pytest.mark.parametrize("make", MAKERS.values(), ids=MAKERS)
 every_cluster = pytest.mark.parametrize("make", CLUSTERS.values(), ids=CLUSTERS)
+moving_content = pytest.mark.usefixtures("zerocopy")
 
 CONTENT = bytes(i * 7 % 251 for i in range(300_000))
 K = key_of(CONTENT)
 
 
+@moving_content
 @every_store
 @trio_test
 async def test_what_was_put_is_there_and_comes_back(make: Maker) -> None:
@@ -191,6 +193,7 @@ async def test_what_is_there_is_not_taken_again(make: Maker) -> None:
             assert isinstance(intake, AlreadyHave)
 
 
+@moving_content
 @every_store
 @pytest.mark.parametrize(
     "bad",
@@ -205,6 +208,7 @@ async def test_other_content_than_the_keys_is_not_kept(make: Maker, bad: bytes) 
         assert (await sent(store, K, CONTENT)).ok
 
 
+@moving_content
 @every_store
 @trio_test
 async def test_right_content_called_invalid_is_verified_and_kept(make: Maker) -> None:
@@ -224,6 +228,7 @@ async def test_unverifiable_content_called_invalid_is_not_kept(make: Maker) -> N
         assert await got(store, key) == (b"12345", Validity.VALID)
 
 
+@moving_content
 @every_store
 @trio_test
 async def test_an_interrupted_put_goes_on_where_it_stopped(make: Maker) -> None:

@@ -18,11 +18,13 @@ from tests.support.shell import (
     git,
     make_annex,
     run_shell,
+    shell_argv,
     write_identity,
 )
 from tests.support.world import write_program
 
-_START = "import sys; from annexshell.cli.shell import main; sys.exit(main())"
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 CONTENT = b"hello world"
 KEY = sha256_key(CONTENT)
 SSH = "192.0.2.1 50000 192.0.2.2 22"
@@ -40,9 +42,13 @@ def configure(home: Path, setting: str, value: str) -> None:
     git("-C", home / "r.git", "config", setting, value)
 
 
-def started(home: Path, *options: str, start: str = _START, **env: str) -> Session:
+def started(home: Path, *options: str, start: str | None = None, **env: str) -> Session:
     words = " ".join(("git-annex-shell p2pstdio r.git", CLIENT_UUID, *options))
-    argv = [sys.executable, "-c", start, "-c", words]
+    argv = (
+        shell_argv("-c", words)
+        if start is None
+        else [sys.executable, "-c", start, "-c", words]
+    )
     return Session(argv, cwd=home, env=environment(home, **env))
 
 
@@ -65,8 +71,9 @@ def test_a_session_by_somebody(home: Path) -> None:
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("both_ways", ["cold"], indirect=True)
 def test_what_was_answered_is_in_the_log_already(home: Path) -> None:
-    """Also if the session is killed next."""
+    """Also if the session is killed next. A launcher's death would be no such end."""
     configure(home, "annexshell.auditlog", "annexshell-audit.jsonl")
     with started(home) as session:
         session.greet()

@@ -10,23 +10,13 @@ from annexshell.model.key import Key
 from annexshell.repository.branch import Branch
 from annexshell.repository.open import open_repository
 from tests.support.audit import lines_of
-from tests.support.repositories import Repo
+from tests.support.by_path import CLUSTER, N1, N2, make_gateway
 from tests.support.session import CLIENT_UUID, Session, sha256_key
-from tests.support.shell import (
-    UUID_HERE,
-    environment,
-    git,
-    make_annex,
-    shell_argv,
-    write_identity,
-)
+from tests.support.shell import UUID_HERE, environment, shell_argv, write_identity
 
-CLUSTER = "acf788bc-41dd-8c24-b6ef-c199bfe447e6"
-NODES = {
-    "n1": "11111111-1111-4111-8111-111111111111",
-    "n2": "22222222-2222-4222-8222-222222222222",
-    "self": UUID_HERE,
-}
+pytestmark = pytest.mark.usefixtures("both_ways")
+
+NODES = {"n1": N1, "n2": N2, "self": UUID_HERE}
 CONTENT = b"hello world"
 KEY = sha256_key(CONTENT)
 
@@ -36,24 +26,7 @@ def home(tmp_path: Path) -> Path:
     """The gateway ``gw``, which is a node of its cluster, and two more."""
     made = tmp_path.resolve()
     write_identity(made)
-    gateway = make_annex(made / "gw")
-    uuids = " ".join(sorted(NODES.values()))
-    files = {
-        b"proxy.log": f"1s {UUID_HERE} {CLUSTER}:mine\n".encode(),
-        b"cluster.log": f"1s {CLUSTER} {uuids}\n".encode(),
-    }
-    Repo(gateway, True, made).commit(files, parents=())
-    settings = {"annex.cluster.mine": CLUSTER, "annexshell.auditlog": str(made / "log")}
-    for name, uuid in NODES.items():
-        path = gateway if name == "self" else make_annex(made / name, uuid=uuid)
-        (path / "annex").mkdir()
-        settings |= {
-            f"remote.{name}.url": str(path),
-            f"remote.{name}.annex-uuid": uuid,
-            f"remote.{name}.annex-cluster-node": "mine",
-        }
-    for setting, value in settings.items():
-        git("-C", gateway, "config", setting, value)
+    make_gateway(made, NODES, **{"annexshell.auditlog": str(made / "log")})
     return made
 
 

@@ -21,12 +21,13 @@ from tests.support.content import (
 )
 from tests.support.shell import Done, environment, run_shell
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 KEY = sha256_key(HELLO)
 AS_ANOTHER = (
     "import os, sys; os.geteuid = lambda: 4242\n"
     "from annexshell.cli.shell import main; sys.exit(main())"
 )
-AS_OURSELVES = "import sys; from annexshell.cli.shell import main; sys.exit(main())"
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def world(tmp_path: Path) -> Path:
 
 
 def ask(world: Path, command: str, **env: str) -> Done:
-    start = AS_OURSELVES if os.geteuid() == 0 else AS_ANOTHER
+    start = None if os.geteuid() == 0 else AS_ANOTHER
     return run_shell("-c", command, env=environment(world, **env), start=start)
 
 

@@ -15,6 +15,7 @@ from tests.support.shell import (
     run_shell,
 )
 
+both = pytest.mark.usefixtures("both_ways")
 OTHER = "00000000-1111-4222-8333-444444444444"
 CLIENT = "5e90acef-43a8-5c70-b3cf-bee689c12e2f"
 GREETING = f"AUTH-SUCCESS {UUID_HERE}\n"
@@ -50,6 +51,13 @@ def session(home: Path, words: str, stdin: bytes = b"", **env: str) -> Done:
     command = f"git-annex-shell 'p2pstdio' 'r.git' {words}"
     return run_shell(
         "-c", command, env=environment(home, **env), stdin=stdin, start=FAKE
+    )
+
+
+def refused(home: Path, words: str) -> Done:
+    """What is refused needs no server behind it."""
+    return run_shell(
+        "-c", f"git-annex-shell 'p2pstdio' 'r.git' {words}", env=environment(home)
     )
 
 
@@ -91,6 +99,7 @@ def test_another_uuid_is_left_to_the_server_without_a_greeting(home: Path) -> No
     assert "greeted=False" in done.stderr.decode()
 
 
+@both
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -105,43 +114,48 @@ def test_what_cannot_be_served_safely_is_not_greeted(
     for name, value in settings.items():
         change = ["--unset", name] if value is None else [name, value]
         git("-C", home / "r.git", "config", *change)
-    done = session(home, f"'{CLIENT}'")
+    done = refused(home, f"'{CLIENT}'")
     assert (done.returncode, done.stdout) == (255, b"")
     assert said in done.stderr
 
 
+@both
 def test_a_gcrypt_repository_has_no_such_session(home: Path) -> None:
     git("-C", home / "r.git", "config", "--unset", "annex.uuid")
     git("-C", home / "r.git", "config", "core.gcrypt-id", ":id:x")
-    done = session(home, f"'{CLIENT}'")
+    done = refused(home, f"'{CLIENT}'")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"has no P2P protocol" in done.stderr
 
 
+@both
 def test_what_is_no_annex_is_not_greeted(home: Path) -> None:
     git("-C", home / "r.git", "config", "--unset", "annex.uuid")
-    done = session(home, f"'{CLIENT}'")
+    done = refused(home, f"'{CLIENT}'")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"Not a git-annex or gcrypt repository." in done.stderr
 
 
+@both
 def test_an_uninitialised_repository_with_a_uuid_asked_for(home: Path) -> None:
     git("-C", home / "r.git", "config", "--unset", "annex.uuid")
-    done = session(home, f"'{CLIENT}' --uuid {OTHER}")
+    done = refused(home, f"'{CLIENT}' --uuid {OTHER}")
     assert (done.returncode, done.stdout) == (1, b"")
     said = f"expected repository UUID {OTHER} but found uninitialized repository"
     assert said.encode() in done.stderr
 
 
+@both
 @pytest.mark.parametrize("client", ["", "..", "a/b", "a.b", "x" * 65, "a\nb", "é"])
 def test_a_client_uuid_that_could_be_a_path_is_refused(home: Path, client: str) -> None:
-    done = session(home, f"'{client}'")
+    done = refused(home, f"'{client}'")
     assert (done.returncode, done.stdout) == (1, b"")
     assert b"not a repository uuid" in done.stderr
 
 
+@both
 def test_a_directory_without_a_repository(home: Path) -> None:
     (home / "plain").mkdir()
-    done = run_shell("p2pstdio", "plain", CLIENT, env=environment(home), start=FAKE)
+    done = run_shell("p2pstdio", "plain", CLIENT, env=environment(home))
     assert (done.returncode, done.stdout) == (255, b"")
     assert b"not a git repository" in done.stderr

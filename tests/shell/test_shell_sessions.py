@@ -20,6 +20,8 @@ from tests.support.shell import (
     write_identity,
 )
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 CONTENT = b"hello world"
 KEY = sha256_key(CONTENT)
 BIG = bytes(8_000_000)

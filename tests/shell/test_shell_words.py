@@ -16,6 +16,8 @@ from tests.support.shell import (
     write_identity,
 )
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 ANSWER = f"annex.uuid={UUID_HERE}\ncore.gcrypt-id=\n".encode()
 EMPTY = b"annex.uuid=\ncore.gcrypt-id=\n"
 OTHER = "00000000-1111-4222-8333-444444444444"

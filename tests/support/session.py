@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from tests.support.client import Repo
 from tests.support.process import LIMIT, Result, Word, kill_session, start, text
@@ -58,7 +59,7 @@ class Session:
         self._held = b""
         self._ended = False
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

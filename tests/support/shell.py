@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import annexshell
@@ -13,17 +14,44 @@ import annexshell
 _SOURCE = str(Path(annexshell.__file__).parents[1])
 _START = "import sys; from annexshell.cli.shell import main; sys.exit(main())"
 
+#: As XDG_CONFIG_HOME: no session is handed to a resident process, and none starts one.
+COLD = str(Path(__file__).parents[1] / "data/cold")
+
+
+@dataclass(frozen=True)
+class Way:
+    """How the program is started, and what that needs in its environment."""
+
+    start: str
+    variables: Mapping[str, str]
+
+
+_chosen = [Way(_START, {"XDG_CONFIG_HOME": COLD})]
+
+
+def choose(way: Way) -> Way:
+    """Start the program that way from now on; how it was started until now."""
+    before, _chosen[0] = _chosen[0], way
+    return before
+
+
 Done = subprocess.CompletedProcess[bytes]
 
 
 def environment(home: Path, **more: str) -> dict[str, str]:
-    """PATH, a home directory, who commits, and what else the test gives."""
+    """PATH, a home directory, who commits, and what else the test gives.
+
+    Sessions start cold unless the way that was chosen, or the test itself, says where
+    residents are.
+    """
+    way = _chosen[0].variables if "XDG_RUNTIME_DIR" not in more else {}
     return {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": _SOURCE,
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": str(home),
         "LC_ALL": "C",
+        **way,
         **more,
     }
 
@@ -36,19 +64,22 @@ def write_identity(home: Path) -> None:
 
 def shell_argv(*arguments: str | bytes) -> list[str | bytes]:
     """The program with these arguments, from this checkout."""
-    return [sys.executable, "-c", _START, *arguments]
+    return [sys.executable, "-c", _chosen[0].start, *arguments]
 
 
 def run_shell(
     *arguments: str | bytes,
     env: Mapping[str, str],
     stdin: bytes = b"",
-    start: str = _START,
+    start: str | None = None,
     cwd: Path | None = None,
 ) -> Done:
-    """Run annexshell with these arguments and wait for its end."""
+    """Run annexshell with these arguments, and wait for its end.
+
+    ``start`` is Python that starts it in another way than the one chosen.
+    """
     return subprocess.run(
-        [sys.executable, "-c", start, *arguments],
+        [sys.executable, "-c", start or _chosen[0].start, *arguments],
         env=env,
         input=stdin,
         capture_output=True,

@@ -38,6 +38,12 @@ GITCONFIG = """\
     detachedHead = false
 """
 
+#: What our program reads, which leaves GIT_CONFIG_GLOBAL alone.
+OURS = """\
+[annexshell]
+    warm = false
+"""
+
 
 def find(program: str) -> str | None:
     """The path of a program; system folders count although users lack them in PATH."""
@@ -75,6 +81,7 @@ class World:
         for folder in (self.home, self.bin, self.keys):
             folder.mkdir()
         (self.home / "gitconfig").write_text(GITCONFIG)
+        (self.home / ".gitconfig").write_text(OURS)
         self.ssh_config = place / "ssh_config"
         self.ssh_config.write_text("")
         self._write_programs()
