@@ -38,7 +38,8 @@ from annexshell.model.payload import Payload, Validity
 from annexshell.proxy import turns
 from annexshell.repository.keylocks import KeyLock
 from annexshell.store import AlreadyHave, Intake, Outcome
-from annexshell.transport.fanout import Branch, Fan
+from annexshell.transport.branch import Branch
+from annexshell.transport.fanout import Fan
 
 _LEAVING = 5.0
 """Seconds for nodes to hear that nothing more comes, before they are cut off."""

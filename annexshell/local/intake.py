@@ -1,5 +1,5 @@
-"""Receiving one key into a repository: while one piece is hashed, the next is read and
-written (spec 02 §10)."""
+"""Receiving one key into a repository: what comes is written as it comes, and hashed
+meanwhile by a thread (spec 02 §10)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from functools import partial
 
 import trio
 
-from annexshell.model.payload import Payload
+from annexshell.model.payload import Direct, Payload
+from annexshell.repository.hashing import Check, Verifier
 from annexshell.repository.intake import Intake
 from annexshell.store import Outcome
 from annexshell.transport import moving
+from annexshell.transport.feeding import Feed, Take
 from annexshell.transport.syscalls import CHUNK
+from annexshell.transport.window import Window
+
+_AHEAD = CHUNK
+"""Bytes that may be written and not yet hashed; more would only need more memory."""
 
 
 class LocalIntake:
@@ -33,50 +39,72 @@ class LocalIntake:
         self._intake.expect(payload.length)
         if self.offset:
             await trio.to_thread.run_sync(self._intake.prehash)
-        await self._take(payload)
+        verifier = await self._take(payload)
         verdict = await payload.verdict()
+        if verifier is not None:
+            self._intake.verified_by(verifier)
         finish = partial(self._intake.finish, verdict, self._record)
         if await trio.to_thread.run_sync(finish):
             return Outcome(True)
         return Outcome(False, reason="Verification of content failed")
 
-    async def _take(self, payload: Payload) -> None:
-        """Write what comes as it comes, and hash it in large pieces in a thread."""
-        length = min(CHUNK, payload.length)
-        filling, hashing = (memoryview(bytearray(length)) for _ in range(2))
-        count = await self._fill(payload, filling)
-        while count:
-            filling, hashing = hashing, filling
-            piece = hashing[:count]
-            if payload.remaining == 0 and count <= moving.SMALL:
-                # A thread costs more than hashing so little.
-                return self._intake.hash_bytes(piece)
-            if payload.remaining == 0:
-                await trio.to_thread.run_sync(self._intake.hash_bytes, piece)
-                return
-            count = await self._hash_and_fill(piece, payload, filling)
+    async def _take(self, payload: Payload) -> Verifier | None:
+        """Receive all bytes. Who hashes them for others too is only done at the verdict."""
+        if payload.direct is not None:
+            return await self._from_memory(payload.direct)
+        if payload.length > moving.SMALL and self._intake.computes:
+            await self._hashed_beside(payload)
+        elif payload.length:
+            # A thread costs more than hashing so little.
+            target = memoryview(bytearray(min(CHUNK, payload.length)))
+            while payload.remaining:
+                await moving.fill(payload, target, self._intake.write)
+        return None
 
-    async def _fill(self, payload: Payload, target: memoryview) -> int:
-        # Writing goes to the page cache: not worth a thread, and not to be lost by a kill.
-        return await moving.fill(payload, target, self._intake.write_bytes)
+    async def _hashed_beside(self, payload: Payload) -> None:
+        """Write here, hash in a thread.
 
-    async def _hash_and_fill(
-        self, piece: memoryview, payload: Payload, target: memoryview
-    ) -> int:
-        """Hash ``piece`` in a thread and read the next meanwhile."""
-        failures: list[Exception] = []
-        count = 0
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.to_thread.run_sync, self._intake.hash_bytes, piece)
-            try:
-                count = await self._fill(payload, target)
-            except Exception as error:
-                # Not to be wrapped into the nursery's group of failures.
-                failures.append(error)
-        if failures:
-            raise failures[0]
-        return count
+        Writing goes to the page cache: not worth a thread, and not to be lost by a kill.
+        """
+        window, feed = Window(min(_AHEAD, payload.length)), Feed(
+            self._intake.hash_bytes
+        )
+        piece = -(-window.size // 2)
+
+        def write(come: memoryview) -> None:
+            self._intake.write_bytes(come)
+            window.head += len(come)
+
+        try:
+            while payload.remaining:
+                await feed.reached(window.head + piece - window.size)
+                await moving.fill(payload, window.room(feed.done, piece), write)
+                feed.follow(window, 0, 1)
+            await feed.reached(window.head)
+        finally:
+            feed.stop()
+            # The digest is the thread's as long as it works.
+            with trio.CancelScope(shield=True):
+                await feed.settled()
+
+    async def _from_memory(self, direct: Direct) -> Verifier | None:
+        """Write in a thread, which a disk that hangs cannot make others wait for.
+
+        Returns who hashes the same bytes for all receivers, if they can be hashed so.
+        """
+        check, verifier = self._intake.shareable, None
+        if check is None:
+            await direct.each(self._intake.write)
+        else:
+            verifier = direct.once(check, partial(_verifier, check))
+            await direct.each(self._intake.write_bytes)
+        return verifier
 
     async def adopt(self) -> Outcome:
         adopt = partial(self._intake.adopt, self._record)
         return Outcome(await trio.to_thread.run_sync(adopt))
+
+
+def _verifier(check: Check) -> tuple[Verifier, Take]:
+    verifier = Verifier(check)
+    return verifier, verifier.update

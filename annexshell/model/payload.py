@@ -7,12 +7,15 @@ on a request drains exactly that much and finds the next message.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from enum import Enum
+from typing import Protocol, TypeVar
 
 import attrs
 
 from annexshell.errors import PayloadShort
+
+T = TypeVar("T")
 
 
 class Validity(Enum):
@@ -28,6 +31,33 @@ async def _unsaid() -> Validity:
     return Validity.UNSAID
 
 
+class Direct(Protocol):
+    """The bytes of a payload in memory, where other receivers use them too.
+
+    For whoever works on them in a thread, instead of the descriptor.
+    """
+
+    async def each(self, take: Callable[[memoryview], object]) -> None:
+        """Give all bytes to ``take``, piece by piece and in order, in a thread.
+
+        A piece is not to be kept, nor changed. Cancelling begins no other, and does not
+        wait long for the one that is in work: it stays as it is until ``take`` is done.
+        Raises PayloadShort, and what ``take`` raises.
+        """
+
+    def once(
+        self,
+        name: Hashable,
+        make: Callable[[], tuple[T, Callable[[memoryview], object]]],
+    ) -> T:
+        """What all receivers share under ``name`` whose first byte is the same one.
+
+        ``make`` makes it for the first of them, with a function that is given all bytes
+        once, in a thread. It has had all of them when there is a verdict; otherwise, and if
+        it failed, some are missing. To be called before `each`.
+        """
+
+
 @attrs.define(eq=False)
 class Payload:
     """``length`` bytes that come from ``prefix`` first, then from ``descriptor``.
@@ -37,7 +67,8 @@ class Payload:
     where that takes too long (None: wait for ever). ``verdict`` may be awaited once, after
     the last byte. ``kept`` is set by the receiver when its peer said that it got everything.
     ``substitute`` is awaited where the source ends early, and told why: it makes the payload
-    go on from another source, at the same byte, or returns False.
+    go on from another source, at the same byte, or returns False. ``direct`` is another way
+    to the same bytes, if there is one.
     """
 
     length: int
@@ -48,6 +79,7 @@ class Payload:
     source: str = "the sender"
     ready: Callable[[], Awaitable[None]] | None = None
     substitute: Callable[[PayloadShort], Awaitable[bool]] | None = None
+    direct: Direct | None = None
     remaining: int = attrs.field(init=False)
     kept: bool = attrs.field(init=False, default=False)
 

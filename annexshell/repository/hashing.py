@@ -138,6 +138,10 @@ class Verifier:
         """Bytes taken so far."""
 
     @property
+    def check(self) -> Check:
+        return self._check
+
+    @property
     def verifies(self) -> bool:
         """Whether more than the number of bytes is looked at, now or at the end."""
         return self._check.verifies

@@ -14,18 +14,25 @@ any moment keeps what came, for the next attempt.
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository.annex import Annex, storage
 from annexshell.repository.durable import Closing
+from annexshell.repository.flushing import begin_writing_back
 from annexshell.repository.hashing import Check, Verifier
 from annexshell.repository.objects import Objects, digest_range
 from annexshell.repository.partial import Partial
 from annexshell.repository.placing import Placing, Record, check_acceptable
 from annexshell.repository.space import check_room, check_space, room
 from annexshell.repository.transfers import Transfer, begin_download
+
+_FLUSHED = 8 << 20
+"""Bytes for which the disk is not bothered before the end."""
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +119,7 @@ class Intake(Closing):
         placing: Placing,
     ) -> None:
         self.key = check.key
+        self._check = check
         self._annex = annex
         self.offset = partial.size()
         """Bytes that were here before; the sender goes on from there."""
@@ -121,6 +129,14 @@ class Intake(Closing):
         self._partial = partial
         self._placing = placing
         self._verifier = Verifier(check)
+        self._flushed = self.offset
+        self._lock = threading.Lock()
+        self._writing = self._closed = False
+
+    @property
+    def computes(self) -> bool:
+        """Whether hashing is any work."""
+        return self._verifier.computes
 
     @property
     def hashed(self) -> int:
@@ -155,12 +171,48 @@ class Intake(Closing):
         """Write only; `hash_bytes`, `prehash` or `finish` hashes them later."""
         rest = memoryview(chunk)
         self.expect(len(rest))
-        with storage("writing content", self._partial.path):
-            while rest:
-                count = self._partial.append(rest)
-                self.written += count
-                rest = rest[count:]
-        self._transfer.progress(self.written)
+        with self._at_work():
+            with storage("writing content", self._partial.path):
+                while rest:
+                    count = self._partial.append(rest)
+                    self.written += count
+                    rest = rest[count:]
+            self._transfer.progress(self.written)
+            self._flush()
+
+    @contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """A block in which the file and the locks stay ours, whatever becomes of us.
+
+        Raises StorageFailed after `close`.
+        """
+        with self._lock:
+            if self._closed:
+                raise StorageFailed(
+                    action="writing content",
+                    where=self.path,
+                    detail="nobody waits for it",
+                )
+            self._writing = True
+        try:
+            yield
+        finally:
+            self._work_ended()
+
+    def _work_ended(self) -> None:
+        with self._lock:
+            self._writing, closed = False, self._closed
+        if closed:
+            self._close()
+
+    def _flush(self) -> None:
+        """Have the disk begin with what was written, while more of it comes.
+
+        `finish` has then less to wait for. It is told there what did not work.
+        """
+        if self._annex.fsync and self.written - self._flushed >= _FLUSHED:
+            begin_writing_back(self._partial.fd, self._flushed, self.written)
+            self._flushed = self.written
 
     def hash_bytes(self, chunk: bytes | bytearray | memoryview) -> None:
         """Hash bytes that were written, in the order they were written.
@@ -168,6 +220,23 @@ class Intake(Closing):
         Everything before them must have been hashed, by `prehash` if it was here before.
         """
         self._verifier.update(chunk)
+
+    @property
+    def shareable(self) -> Check | None:
+        """The check of all the content, where a digest of others' could stand for ours."""
+        if self.offset or not self._verifier.computes or self._check.programs:
+            return None
+        return self._check
+
+    def verified_by(self, verifier: Verifier) -> None:
+        """Let ``verifier`` stand for ours, if it took as many bytes for the same check.
+
+        Those were all that `write_bytes` was given, and no others. If it does not, our own
+        hashes what is in the file.
+        """
+        same = verifier.check == self.shareable and verifier.count == self.written
+        if same and not self.hashed:
+            self._verifier = verifier
 
     def finish(self, validity: Validity, record: Record) -> bool:
         """All bytes came: verify, make durable, put in place, record, in this order.
@@ -250,7 +319,18 @@ class Intake(Closing):
         return self._placing.adopt(self.key, record)
 
     def close(self) -> None:
-        """End the reception; what came stays. Twice is harmless."""
+        """End the reception; what came stays. Twice is harmless.
+
+        While another thread writes, which may hang, that one ends it when it is done: until
+        then nobody else may write to the file.
+        """
+        with self._lock:
+            self._closed = True
+            if self._writing:
+                return
+        self._close()
+
+    def _close(self) -> None:
         self._partial.forget_if_empty()
         self._partial.close()
         self._transfer.close()

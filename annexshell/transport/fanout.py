@@ -1,10 +1,11 @@
 """One payload for several receivers, in one pass over the bytes that come.
 
-Each receiver has a pipe of its own, so that it sees an ordinary Payload and moves it as
-it moves any other. Behind the pipes is one window in memory: what the fastest receiver
-was given already and the slowest was not. One task reads, and writes what the pipes take;
-a receiver that finds its pipe empty refills it from the window itself (`Payload.ready`).
-So no task waits for a pipe, and it is known who waits for bytes.
+In memory is one window: what the fastest receiver was given already and the slowest was
+not. One task reads, and hands out what the receivers take (`transport/branch.py`). Those
+that store here work on the window itself, in a thread each, and one thread hashes for all
+of them. Each other one has a pipe of its own, so that it sees an ordinary Payload and
+moves it as it moves any other; one that finds its pipe empty refills it from the window
+itself (`Payload.ready`). So no task waits for a pipe, and it is known who waits for bytes.
 
 The slowest receiver sets the pace, since memory is bounded and every node ought to get its
 copy. One that is far too slow is given up: it kept others waiting for longer than its
@@ -18,154 +19,30 @@ into again when it is nearly empty, and it is larger than those buffers.
 from __future__ import annotations
 
 import math
-import os
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 
-import attrs
 import trio
 
 from annexshell.errors import PayloadShort
 from annexshell.model.duration import spell_duration
 from annexshell.model.payload import Payload, Validity
 from annexshell.transport import moving
-from annexshell.transport.flow import widen
+from annexshell.transport.branch import Branch, Piped, Tap
+from annexshell.transport.feeding import Take
 from annexshell.transport.syscalls import CHUNK
 from annexshell.transport.window import Window
 
 WINDOW = 16 << 20
 """Bytes that the fastest receiver may be ahead of the slowest."""
 
-_SHARE = 0.9
-"""Of the time since the first byte: who keeps the others waiting for more is too slow."""
+NARROW = 2 << 20
+"""The same where all of them take their bytes from memory: nothing hides any."""
 
-
-@attrs.define(eq=False)
-class Branch:
-    """What one receiver gets of a Fan: made by `Fan.branch`.
-
-    ``payload`` is the source's from byte ``skip`` on. ``scope`` goes around whatever the
-    receiver does with it, and is cancelled when the branch is given up. ``given_up`` says
-    why, and is empty if it was not.
-    """
-
-    name: str
-    payload: Payload
-    patience: float
-    scope: trio.CancelScope
-    given_up: str = attrs.field(init=False, default="")
-    _fan: Fan
-    _writing: int
-    _skip: int
-    _at: int = attrs.field(init=False)
-    _held: float = attrs.field(init=False, default=0.0)
-    _wake: trio.Event | None = attrs.field(init=False, default=None)
-    _alive: bool = attrs.field(init=False, default=True)
-
-    def __attrs_post_init__(self) -> None:
-        self._at = self._skip
-
-    def close(self) -> None:
-        """The receiver is done, whatever came of it; twice is harmless.
-
-        To be called when it leaves its scope, at the latest before the Fan's end is waited
-        for. Its payload is of no use from then on.
-        """
-        self.stop()
-        if self.payload.descriptor >= 0:
-            os.close(self.payload.descriptor)
-            self.payload.descriptor = -1
-
-    # -- for the Fan ----------------------------------------------------------------------
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still wants bytes, or the verdict."""
-        return self._alive
-
-    @property
-    def waits(self) -> bool:
-        """Whether its receiver was kept waiting after it has begun to take bytes."""
-        return self._alive and self._wake is not None and self._at > self._skip
-
-    @property
-    def complete(self) -> bool:
-        """Whether all of its bytes were handed over."""
-        return self._at - self._skip >= self.payload.length
-
-    @property
-    def _in_pipe(self) -> int:
-        return self._at - self._skip - (self.payload.length - self.payload.remaining)
-
-    def lag(self, head: int) -> int:
-        """Bytes that were read from the source, and are to be written to it."""
-        return max(head - self._at, 0) if self._alive else 0
-
-    def push(self, window: Window) -> None:
-        """Write what the pipe takes now; never waits."""
-        while self._alive and self._at < window.head:
-            try:
-                self._at += os.write(self._writing, window.after(self._at))
-            except BlockingIOError:
-                break
-            except OSError as error:
-                self.give_up(f"its pipe failed: {error.strerror}")
-        if self._in_pipe:
-            self.wake()
-
-    async def wait(self) -> None:
-        """Return at `wake`; the branch counts as waiting until then."""
-        self._wake = trio.Event()
-        try:
-            await self._wake.wait()
-        finally:
-            self._wake = None
-
-    def wake(self) -> None:
-        """Let the receiver look again."""
-        if self._wake is not None:
-            self._wake.set()
-
-    def due(self, begun: float) -> float:
-        """When it is too slow if others wait for it until then; ``begun`` as the clock."""
-        now = trio.current_time()
-        share = (_SHARE * (now - begun) - self._held) / (1 - _SHARE)
-        return now + max(self.patience - self._held, share, 0)
-
-    def held_up(self, seconds: float) -> None:
-        """Others waited for it for so long."""
-        self._held += seconds
-
-    def give_up(self, why: str) -> None:
-        """Free the receiver, which may wait for a link that takes nothing.
-
-        The pipe stays open until it has left: its end would look like the source's failure.
-        """
-        self.given_up = why
-        self._alive = False
-        self.scope.cancel()
-        self._fan.left()
-
-    def stop(self) -> None:
-        """Nothing more is written; the receiver sees the end of the pipe."""
-        self._alive = False
-        if self._writing >= 0:
-            os.close(self._writing)
-            self._writing = -1
-        self.wake()
-        self._fan.left()
-
-    async def ready(self) -> None:
-        """The payload's ``ready``: refill the pipe, or wait until there is more."""
-        while self._writing >= 0:
-            self._fan.refill(self)
-            if self._in_pipe:
-                return
-            self._fan.stirred()
-            await self.wait()
-
-    async def verdict(self) -> Validity:
-        """The payload's ``verdict``: the source's, for all alike."""
-        return await self._fan.verdict(self)
+_RESTS = 0.1
+"""Seconds after which a thread is given even a little that came."""
 
 
 class Fan:
@@ -187,10 +64,15 @@ class Fan:
         self, source: Payload, *, window: int = WINDOW, patience: float
     ) -> None:
         self._source = source
-        self._window = Window(max(min(window, source.length), 1))
-        self._piece = max(min(CHUNK, self._window.size // 4), 1)
+        self._wide = max(min(window, source.length), 1)
+        self._window = Window(min(NARROW, self._wide))
         self._patience = patience
         self._branches: list[Branch] = []
+        self._taps: dict[Hashable, Tap] = {}
+        self._lent = False
+        self._least = 1
+        self._rested = -math.inf
+        self.watching = False
         self._begun = math.inf
         self._far = 0
         self._stirred = trio.Event()
@@ -203,21 +85,16 @@ class Fan:
     def branch(self, skip: int, name: str, patience: float | None = None) -> Branch:
         """The source from byte ``skip`` on, for the receiver ``name``; before `run`.
 
-        Raises ValueError if ``skip`` is negative, and OSError.
+        Raises ValueError if ``skip`` is negative.
         """
         if skip < 0:
             raise ValueError("a branch begins before its source")
-        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        if self._source.length > moving.SMALL:
-            # What users may have in wide pipes is limited, and this would be most of it.
-            widen(writing)
-        payload = Payload(
-            max(self._source.length - skip, 0), reading, source=self._source.source
-        )
+        source = self._source
+        payload = Piped(max(source.length - skip, 0), source=source.source)
         patience = self._patience if patience is None else patience
-        scope = trio.CancelScope()
-        branch = Branch(name, payload, patience, scope, self, writing, skip)
+        branch = Branch(name, payload, patience, trio.CancelScope(), self, skip)
         payload.ready, payload.verdict = branch.ready, branch.verdict
+        payload.make, payload.direct = branch.open, branch
         self._branches.append(branch)
         return branch
 
@@ -273,30 +150,103 @@ class Fan:
     def _most(self) -> int:
         """How far the slowest is behind, in bytes."""
         head = self._window.head
-        return max((branch.lag(head) for branch in self._branches), default=0)
+        return max((one.lag(head) for one in self._all), default=0)
+
+    @property
+    def _all(self) -> list[Branch | Tap]:
+        return [*self._branches, *self._taps.values()]
 
     async def _hand_out(self) -> None:
-        source, window = self._source, self._window
-        while source.remaining and self._alive:
-            if self._most() + self._piece > window.size:
-                await self._catch_up(window.size // 8)
-                continue
-            room = window.room(window.head - self._most(), self._piece)
-            await moving.fill(source, room, self._arrived)
-            # Where neither side has to be waited for, the receivers still have their turn.
-            await trio.lowlevel.checkpoint()
+        source, found = self._source, self._source.ready
+        ready = source.ready = None if found is None else partial(self._idle, found)
+        try:
+            while source.remaining and self._alive:
+                await self._read()
+                # Where neither side has to be waited for, the receivers still have their
+                # turn.
+                await trio.lowlevel.checkpoint()
+        finally:
+            if source.ready is ready:
+                source.ready = found
         await self._catch_up(0)
+
+    async def _idle(self, ready: Callable[[], Awaitable[None]]) -> None:
+        """Nothing more has come: what did may go to the threads, though it is little."""
+        if trio.current_time() >= self._rested + _RESTS:
+            self._rested = trio.current_time()
+            self._push(1)
+        await ready()
+
+    async def _read(self) -> None:
+        self._move()
+        window = self._window
+        fits = self._source.length <= window.size
+        piece = min(CHUNK, window.size if fits else max(window.size // 4, 1))
+        if self._most() + min(piece, self._source.remaining) > window.size:
+            return await self._catch_up(window.size // (8 if self._piped else 2))
+        self._least = piece
+        try:
+            room = window.room(window.head - self._most(), piece)
+            await moving.fill(self._source, room, self._arrived)
+        finally:
+            self._least = 1
+
+    @property
+    def _piped(self) -> bool:
+        return any(branch.piped for branch in self._branches)
+
+    def _move(self) -> None:
+        """Go on in other memory, if a thread that is waited for no more has a part of this
+        one, or if there are pipes by now, behind which bytes hide."""
+        size = self._wide if self._piped else self._window.size
+        if self._lent or size != self._window.size:
+            self._lent = False
+            self._window.move(self._window.head - self._most(), size)
 
     def _arrived(self, piece: memoryview) -> None:
         if self._begun == math.inf:
             self._begun = trio.current_time()
         self._window.head += len(piece)
-        for branch in self._branches:
-            branch.push(self._window)
+        self._push(self._least)
 
-    def refill(self, branch: Branch) -> None:
-        """A receiver found its pipe empty."""
-        branch.push(self._window)
+    def _push(self, least: int) -> None:
+        for one in self._all:
+            one.push(self._window, least)
+
+    # -- for its branches -------------------------------------------------------------------
+
+    @property
+    def length(self) -> int:
+        """Bytes of the source."""
+        return self._source.length
+
+    def tap(
+        self, branch: Branch, name: Hashable, make: Callable[[], tuple[object, Take]]
+    ) -> object:
+        """What ``branch`` shares under ``name``; it has taken no byte yet."""
+        tap = self._taps.get(name)
+        if tap is None or not tap.alive:
+            # One that nobody used for a while has missed something.
+            tap = self._taps[name] = Tap(self, branch.skip, *make())
+        tap.use(branch)
+        if branch.alive:
+            tap.push(self._window, 1)
+        else:
+            # It came after the end.
+            tap.feed.stop()
+        return tap.shared
+
+    def lend(self) -> None:
+        """A thread that is not waited for has a part of the window."""
+        self._lent = True
+
+    def fed(self) -> None:
+        """The thread of a tap has done something."""
+        self.stirred()
+
+    def refill(self, branch: Branch, least: int | None = None) -> None:
+        """A receiver found that it has nothing."""
+        branch.push(self._window, self._least if least is None else least)
         if branch.lag(self._window.head) <= self._far:
             self.stirred()
 
@@ -310,6 +260,8 @@ class Fan:
         if not self._alive:
             self._reading.cancel()
 
+    # -- who is behind ----------------------------------------------------------------------
+
     async def _stir(self) -> None:
         self._stirred = trio.Event()
         await self._stirred.wait()
@@ -320,18 +272,41 @@ class Fan:
         Who is too slow is given up, which is one way of catching up.
         """
         self._far, head = far, self._window.head
-        while behind := [one for one in self._branches if one.lag(head) > far]:
-            begun = trio.current_time()
-            slow = behind if self._kept_waiting else []
-            due = [(one, one.due(self._begun)) for one in slow]
-            with trio.move_on_at(min((when for _, when in due), default=math.inf)):
-                await self._stir()
-            now = trio.current_time()
-            for one, when in due:
-                one.held_up(now - begun)
-                if when <= now and one.lag(head) > far and self._kept_waiting:
-                    time = spell_duration(one.patience)
-                    one.give_up(f"it kept the others waiting for more than {time}")
+        self._push(1)
+        with self._watched():
+            while any(one.lag(head) > far for one in self._all):
+                await self._wait_for(head, far)
+
+    async def _wait_for(self, head: int, far: int) -> None:
+        """Wait for something to happen to those that are behind; some are given up."""
+        behind = [one for one in self._branches if one.lag(head) > far]
+        begun = trio.current_time()
+        slow = behind if self._kept_waiting else []
+        due = [(one, one.due(self._begun)) for one in slow]
+        with trio.move_on_at(min((when for _, when in due), default=math.inf)):
+            await self._stir()
+        now = trio.current_time()
+        for one, when in due:
+            one.held_up(now - begun)
+            if when <= now and one.lag(head) > far and self._kept_waiting:
+                time = spell_duration(one.patience)
+                one.give_up(f"it kept the others waiting for more than {time}")
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """A block in which each piece that a thread is done with is news."""
+        self._watch(True)
+        try:
+            yield
+        finally:
+            self._watch(False)
+
+    def _watch(self, watching: bool) -> None:
+        # Also for those that begin while we wait.
+        self.watching = watching
+        for one in self._all:
+            if one.feed is not None:
+                one.feed.watched = watching
 
     @property
     def _kept_waiting(self) -> bool:
@@ -370,4 +345,6 @@ class Fan:
         self._told.set()
         for branch in self._branches:
             branch.stop()
+        for tap in self._taps.values():
+            tap.feed.stop()
         self._window.forget()

@@ -19,6 +19,18 @@ class Window:
         """Give the memory back; nothing is handed out any more."""
         self._ring = memoryview(b"")
 
+    def move(self, tail: int, size: int) -> None:
+        """Go on with other memory, of ``size`` bytes, which is not less than there are.
+
+        What was handed out stays as it is, as long as somebody has it.
+        """
+        ring, begun = memoryview(mmap.mmap(-1, size)), tail
+        while tail < self.head:
+            piece = self.after(tail)
+            ring[tail - begun : tail - begun + len(piece)] = piece
+            tail += len(piece)
+        self._ring, self._origin, self.size = ring, begun, size
+
     def room(self, tail: int, limit: int) -> memoryview:
         """Where the next bytes go, at most ``limit``; not empty unless it is full."""
         if tail == self.head:

@@ -1,6 +1,7 @@
 """Several receivers of one payload that come, rest, leave and break as they like.
 
-Pipes and windows are small, so that everybody waits for everybody. Whatever happens: each
+Pipes and windows are small, so that everybody waits for everybody. Some take their bytes
+from memory, in threads, which the clock does not wait for: they may be given up. Whatever happens: each
 has heard the source's bytes from its own first one on, in order and once; only who has all
 of them was told a verdict; the source knows what is unread; nothing is left open.
 """
@@ -21,8 +22,10 @@ from hypothesis import strategies as st
 
 from annexshell.errors import PayloadShort
 from annexshell.model.payload import Payload, Validity
-from annexshell.transport import fanout, moving, syscalls
-from annexshell.transport.fanout import Branch, Fan
+from annexshell.transport import branch, fanout, moving, syscalls
+from annexshell.transport.branch import Branch
+from annexshell.transport.fanout import Fan
+from annexshell.transport.feeding import Take
 
 _BYTES = bytes(i * 37 % 251 for i in range(60_000))
 _PIPE = 4096
@@ -46,6 +49,11 @@ class Source:
         return max(end, self.early)
 
 
+def _digest() -> tuple[bytearray, Take]:
+    digest = bytearray()
+    return digest, digest.extend
+
+
 @attrs.define
 class Receiver:
     """Takes pieces and rests, from ``begin`` on; leaves after ``enough`` bytes."""
@@ -56,6 +64,8 @@ class Receiver:
     begin: float
     enough: int | None
     patience: float | None
+    direct: bool = False
+    digest: bytearray | None = None
     heard: bytearray = attrs.field(factory=bytearray)
     verdict: Validity | None = None
     short: bool = False
@@ -73,14 +83,29 @@ class Receiver:
             self.given_up = branch.given_up
 
     async def _take(self, payload: Payload) -> None:
+        if self.direct:
+            assert payload.direct is not None
+            self.digest = payload.direct.once("the one", _digest)
+            await payload.direct.each(self._hear)
+        elif not await self._move(payload):
+            return
+        self.verdict = await payload.verdict()
+
+    def _hear(self, piece: memoryview) -> None:
+        """In a thread of its own."""
+        self.heard += piece
+        if self.enough is not None and len(self.heard) >= self.enough:
+            raise PayloadShort(name="had enough", missing=0)
+
+    async def _move(self, payload: Payload) -> bool:
         target = memoryview(bytearray(self.piece))
         while payload.remaining:
             if self.enough is not None and len(self.heard) >= self.enough:
-                return
+                return False
             count = await moving.fill(payload, target, self.heard.extend)
             assert count
             await trio.sleep(self.rest)
-        self.verdict = await payload.verdict()
+        return True
 
 
 @attrs.define
@@ -155,8 +180,8 @@ async def _fan_out(
     with Fan(ended.payload, window=window, patience=patience) as fan:
         async with trio.open_nursery() as nursery:
             for one in receivers:
-                branch = fan.branch(one.skip, "node", one.patience)
-                nursery.start_soon(one.run, branch)
+                to_one = fan.branch(one.skip, "node", one.patience)
+                nursery.start_soon(one.run, to_one)
             try:
                 await fan.run()
             except PayloadShort:
@@ -185,6 +210,7 @@ RECEIVERS = st.lists(
         begin=st.sampled_from([0.0, 0.0, 50.0]),
         enough=st.one_of(st.none(), st.none(), st.none(), _SOME),
         patience=st.sampled_from([None, None, 500.0]),
+        direct=st.booleans(),
     ),
     min_size=1,
     max_size=5,
@@ -207,7 +233,12 @@ def test_each_hears_the_source_and_only_who_heard_all_is_told(
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
     clock = trio.testing.MockClock(autojump_threshold=0)
-    with mock.patch.object(fanout, "widen", _narrow):
+    small, narrow = mock.patch.object(branch, "SMALL", 100), min(window, 5000)
+    with (
+        mock.patch.object(branch, "widen", _narrow),
+        mock.patch.object(fanout, "NARROW", narrow),
+        small,
+    ):
         ended = trio.run(_run, source, receivers, window, patience, until, clock=clock)
     assert len(os.listdir("/proc/self/fd")) == before
     for one in receivers:
@@ -215,9 +246,11 @@ def test_each_hears_the_source_and_only_who_heard_all_is_told(
         assert due.startswith(one.heard)
         if one.verdict is not None:
             assert one.heard == due and ended.payload.remaining == 0
+            assert one.digest is None or one.digest == due
         elif not (ended.cancelled or ended.short or one.given_up):
             assert one.enough is not None and len(one.heard) >= one.enough
-        assert not (one.short and not ended.short and not ended.cancelled)
+        left = one.direct and one.enough is not None
+        assert not (one.short and not (ended.short or ended.cancelled or left))
     _check_source(source, receivers, ended)
 
 

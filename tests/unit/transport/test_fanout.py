@@ -15,7 +15,8 @@ from annexshell.errors import AnnexshellError, PayloadShort
 from annexshell.model.payload import Payload, Validity
 from annexshell.store import AlreadyHave, Intake
 from annexshell.transport import moving
-from annexshell.transport.fanout import WINDOW, Branch, Fan
+from annexshell.transport.branch import Branch
+from annexshell.transport.fanout import WINDOW, Fan
 from annexshell.transport.link import Link
 from tests.support.async_tests import clock_test
 from tests.support.memory_store import MemoryStore, key_of
