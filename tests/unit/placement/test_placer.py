@@ -133,7 +133,7 @@ def test_a_fact_that_cannot_be_read_counts_as_wanted(
     )
     assert _wanted(placer()) == [U2, U3]
     (message,) = caplog.messages
-    assert "Is a directory" in message and "so all do" in message
+    assert "not a regular" in message and "so all do" in message
 
 
 @pytest.mark.parametrize(
