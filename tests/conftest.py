@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Generator
 
@@ -25,6 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
     Whatever is started starts cold, unless the test asks for something else.
     """
     os.environ["XDG_CONFIG_HOME"] = COLD
+    # A run in the background may ignore them, and what tests start would ignore them too.
+    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    for number, usual in defaults.items():
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
     on_ci = os.environ.get("CI", "").lower() in ("1", "true")
     profile = os.environ.get("HYPOTHESIS_PROFILE", "ci" if on_ci else "quick")
     settings.load_profile(profile)

@@ -101,7 +101,9 @@ async def _session(
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_end_on_signal, nursery.cancel_scope)
+            # Before there is a request: answering them one after another may leave no
+            # moment for other tasks.
+            await nursery.start(_end_on_signal, nursery.cancel_scope)
             code = await converse(session, uuid, greeted=request.greeted)
             nursery.cancel_scope.cancel()
     finally:
@@ -139,9 +141,12 @@ def _refuser(request: SessionRequest) -> Callable[[m.Message], None]:
     return refuse
 
 
-async def _end_on_signal(scope: trio.CancelScope) -> None:
+async def _end_on_signal(
+    scope: trio.CancelScope, task_status: trio.TaskStatus[None]
+) -> None:
     """A signal that would end us ends the conversation, and the journal is settled."""
     with trio.open_signal_receiver(*_ENDINGS) as signals:
+        task_status.started()
         async for _ in signals:
             scope.cancel()
 

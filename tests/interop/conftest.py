@@ -23,6 +23,7 @@ from tests.support.process import run
 from tests.support.sshserver import Account, ServerDidNotStart, SshServer
 from tests.support.sshserver import prepare as prepare_accounts
 from tests.support.sshserver import running
+from tests.support.warm import Residents
 from tests.support.world import World, find, remove_tree
 
 SERVER_PROGRAM = os.environ.get("ANNEXSHELL_TEST_SERVER", "annexshell")
@@ -78,6 +79,21 @@ def world() -> Iterator[World]:
     prepare_accounts(made, accounts(made))
     yield made
     remove_tree(place)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def residents(world: World) -> Iterator[Residents]:
+    """Sessions are warm. Those of all tests of a worker share residents."""
+    with Residents(world.place / "run") as found:
+        world.use_residents(found.variables)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def cold(world: World) -> Iterator[None]:
+    """For files whose tests kill, count or measure sessions: those of the file are cold."""
+    with world.cold():
+        yield
 
 
 def needed_client(version: str, world: World) -> Client:

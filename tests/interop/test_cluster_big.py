@@ -21,6 +21,8 @@ from tests.support.session import Session, on_pipes
 from tests.support.sshserver import SshServer
 from tests.support.world import World, write_program
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 SIZE = 1 << 30 if os.environ.get("ANNEXSHELL_BIG") else 1 << 28
 #: What the slow node would need two hours for.
 SLOW_SIZE = 1 << 26

@@ -27,6 +27,8 @@ from tests.support.session import Session, on_pipes, p2pstdio, sha256_key
 from tests.support.sshserver import SshServer
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 NODES = {"path", "ssh", "reference"}
 SMALL = b"what the key stands for\n" * 50
 #: More than all pipes and windows on the way hold, so that it is never sent in advance.

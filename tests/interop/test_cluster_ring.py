@@ -17,6 +17,8 @@ from tests.support.session import Session, on_pipes, sha256_key
 from tests.support.sshserver import SshServer
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 GATEWAYS = ("a", "b", "c")
 #: The client's requests at which a gateway may die, and the parts of the content after
 #: which it may.

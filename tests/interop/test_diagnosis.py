@@ -24,6 +24,8 @@ from tests.support.process import Result, Word, kill_session, run, start
 from tests.support.sshserver import SshServer
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 CONTENT = b"what is copied\n"
 
 

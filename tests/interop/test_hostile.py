@@ -216,7 +216,7 @@ def test_a_flood_of_requests_is_answered_in_order(target: Target) -> None:
 
 
 def test_many_bad_lines_do_not_add_up(target: Target) -> None:
-    with target.session() as session:
+    with target.world.cold(), target.session() as session:
         for _ in range(20):
             session.say(*[b"B" * 30000] * 50)
             assert {session.hear() for _ in range(50)} == {UNKNOWN}

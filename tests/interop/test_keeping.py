@@ -18,6 +18,8 @@ from tests.support.session import CLIENT_UUID, Session, sha256_key
 from tests.support.sshserver import SshServer
 from tests.support.world import ROOT, World, write_program
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 CONTENT = b"kept" * 50_000
 KEY = sha256_key(CONTENT)
 PRESENT = b"CHECKPRESENT " + KEY

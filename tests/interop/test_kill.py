@@ -16,6 +16,8 @@ from tests.support.gateway import Gateway
 from tests.support.session import Session, SessionHung, on_pipes, sha256_key
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 SIZE = 3_000_017
 #: How many kills for each seed.
 KILLS = 8

@@ -15,6 +15,8 @@ from tests.support.session import Session, over_ssh, sha256_key
 from tests.support.sshserver import SshServer
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 CONTENT = os.urandom(20_000_003)
 KEY = sha256_key(CONTENT)
 HALF = len(CONTENT) // 2

@@ -14,6 +14,8 @@ from tests.support.session import Session, on_pipes
 from tests.support.sshserver import SshServer
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 SIZE = 1 << 30
 MOST = 64 << 20
 BLOCK = bytes(range(256)) * 4096

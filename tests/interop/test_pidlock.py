@@ -14,6 +14,8 @@ from tests.support.session import Session, on_pipes, sha256_key
 from tests.support.sshserver import SshServer
 from tests.support.world import World
 
+pytestmark = pytest.mark.usefixtures("cold")
+
 CONTENT = b"content under one lock"
 KEY = sha256_key(CONTENT)
 

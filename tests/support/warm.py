@@ -26,6 +26,7 @@ from types import TracebackType
 
 import inotify_simple
 
+from annexshell.warm.starting import LOCK
 from tests.support.process import LIMIT, descendants
 from tests.support.world import ROOT, write_entry_point
 
@@ -96,15 +97,33 @@ class Residents:
         return [pid for pid in found if pid is not None]
 
     def stop(self) -> None:
-        """Kill them all and see them end. Sessions end with their launchers."""
-        for pid in self.pids():
+        """Kill them all, those that do not listen yet and all sessions, and see them end."""
+        for pid in self._holders():
+            # Stopped, it forks no more.
             with contextlib.suppress(ProcessLookupError):  # it just left
-                fd = os.pidfd_open(pid)
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                    assert ended(fd)
-                finally:
-                    os.close(fd)
+                os.kill(pid, signal.SIGSTOP)
+                for one in (*descendants(pid), pid):
+                    _kill(one)
+
+    def _holders(self) -> list[int]:
+        """The residents that have the lock of their place."""
+        locks = {os.fspath(path) for path in self.folder.glob("*.lock")}
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with contextlib.suppress(OSError):  # it just ended, or is not ours
+                if os.readlink(f"/proc/{pid}/fd/{LOCK}") in locks:
+                    found.append(int(pid))
+        return found
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it just ended
+        fd = os.pidfd_open(pid)
+        try:
+            os.kill(pid, signal.SIGKILL)
+            assert ended(fd), pid
+        finally:
+            os.close(fd)
 
 
 def ended(pidfd: int) -> bool:

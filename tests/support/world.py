@@ -12,6 +12,8 @@ import os
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.process import LIMIT, run
@@ -38,10 +40,12 @@ GITCONFIG = """\
     detachedHead = false
 """
 
-#: What our program reads, which leaves GIT_CONFIG_GLOBAL alone.
+#: What our program reads, which leaves GIT_CONFIG_GLOBAL alone. Whoever leaves no time for
+#: ending residents, as a run that is killed does, is outlived by a minute.
 OURS = """\
 [annexshell]
-    warm = false
+    warm = {warm}
+    warm-idle = 60s
 """
 
 
@@ -81,10 +85,28 @@ class World:
         for folder in (self.home, self.bin, self.keys):
             folder.mkdir()
         (self.home / "gitconfig").write_text(GITCONFIG)
-        (self.home / ".gitconfig").write_text(OURS)
+        self.variables: Mapping[str, str] = {}
+        self._allow_warm(False)
         self.ssh_config = place / "ssh_config"
         self.ssh_config.write_text("")
         self._write_programs()
+
+    def use_residents(self, variables: Mapping[str, str]) -> None:
+        """Sessions go by the launcher, to residents that these variables lead to."""
+        write_entry_point(self.bin / "annexshell", "annexshell.warm.launcher")
+        self.variables = variables
+        self._allow_warm(True)
+
+    @contextmanager
+    def cold(self) -> Iterator[None]:
+        """Sessions that start in this block are processes of their own."""
+        self._allow_warm(False)
+        yield
+        self._allow_warm(True)
+
+    def _allow_warm(self, allowed: bool) -> None:
+        text = OURS.format(warm=str(allowed).lower())
+        (self.home / ".gitconfig").write_text(text)
 
     def _write_programs(self) -> None:
         ssh = find("ssh")
@@ -113,6 +135,7 @@ class World:
             "GIT_CONFIG_NOSYSTEM": "1",
             "LC_ALL": "C.UTF-8",
             "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+            **self.variables,
             **more,
         }
 
