@@ -27,10 +27,10 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     os.environ["XDG_CONFIG_HOME"] = COLD
     # A run in the background may ignore them, and what tests start would ignore them too.
-    defaults = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
-    for number, usual in defaults.items():
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, usual)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
     on_ci = os.environ.get("CI", "").lower() in ("1", "true")
     profile = os.environ.get("HYPOTHESIS_PROFILE", "ci" if on_ci else "quick")
     settings.load_profile(profile)

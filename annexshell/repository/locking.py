@@ -68,7 +68,8 @@ class SharedLock(Closing):
     def close(self) -> None:
         """The locker is gone: the lock ends, the promise stays. Twice is harmless."""
         # Not after the lock: whoever has it next would find the directory frozen again.
-        self.freeze()
+        thawed, self.thawed = self.thawed, None
+        _freeze_quietly(thawed)
         self._held.close()
         if self.guard is not None:
             self.guard.close()
@@ -94,11 +95,20 @@ class ExclusiveLock(Closing):
         try:
             self._locking.clear(self.place, lock_file=self.guard is None)
         finally:
-            if self.thawed is not None:
-                self.thawed.close()
+            _freeze_quietly(self.thawed)
             self._held.close()
             if self.guard is not None:
                 self.guard.close()
+
+
+def _freeze_quietly(thawed: Closing | None) -> None:
+    try:
+        if thawed is not None:
+            thawed.close()
+    except OSError:
+        # What was done under the lock is done. The next one who changes something in the
+        # directory freezes it.
+        return
 
 
 class Locking:
