@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from annexshell.cli.commands import Host
 from annexshell.warm.place import Place, read_once
@@ -50,7 +51,7 @@ def start(place: Place, environ: dict[bytes, bytes], listening: int = -1) -> boo
 
     The pipe ``listening`` is closed when it can be reached. Raises OSError.
     """
-    os.makedirs(place.folder, 0o700, exist_ok=True)
+    _make(place.folder)
     os.close(place.enter())
     if not sys.executable:
         return False
@@ -68,6 +69,20 @@ def start(place: Place, environ: dict[bytes, bytes], listening: int = -1) -> boo
         return os.waitpid(pid, 0)[1] == 0
     finally:
         os.close(lock)
+
+
+def _make(folder: bytes) -> None:
+    """Have ``folder``, made in nobody else's directory. Raises OSError.
+
+    HOME may be another user's, after su, or not be there at all.
+    """
+    for path in (os.path.dirname(folder), folder):
+        if os.path.lexists(path):
+            continue
+        if os.stat(os.path.dirname(path)).st_uid != os.geteuid():
+            raise PermissionError
+        with suppress(FileExistsError):  # by a session that begins now as well
+            os.mkdir(path, 0o700)
 
 
 def _go_on(

@@ -85,6 +85,27 @@ def test_no_more_residents_than_an_account_can_bear(server: Server) -> None:
             one_cold(server)
 
 
+@pytest.mark.parametrize("missing", ["home", "cache", "nothing"])
+def test_nothing_is_made_in_a_home_that_is_not_ones_own(
+    server: Server, tmp_path: Path, missing: str
+) -> None:
+    if missing != "home" and os.geteuid() != 0:
+        pytest.skip("only root can go where others are at home")
+    home = tmp_path / "home"
+    if missing != "home":
+        home.mkdir()
+        if missing == "nothing":
+            (home / ".cache").mkdir()
+            os.chown(home / ".cache", 65534, 65534)
+        os.chown(home, 65534, 65534)
+    before = list(tmp_path.rglob("*"))
+    with server.session(HOME=str(home), XDG_RUNTIME_DIR="") as session:
+        session.greet()
+        assert session.end().code == 0
+    after = list(tmp_path.rglob("*"))
+    assert [p for p in after if p not in before and p.is_relative_to(home)] == []
+
+
 def test_a_signal_behind_the_end_of_the_session_changes_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
