@@ -37,7 +37,8 @@ from tests.support.content import (
     write_object,
 )
 
-CONTENT = HELLO * 1000
+CONTENT = HELLO * 12000
+"""More than what is hashed without a thread."""
 KEY = sha256_key(CONTENT)
 WIRE = str(KEY).encode()
 
