@@ -80,7 +80,8 @@ class Annex:
     def refresh(self) -> Annex:
         """Read the config again if its file changed since it was last read."""
         now = _signature_of(self.repository)
-        if now != self._signature:
+        # Before version 10 none is known at first, and none is what a disk has that is gone.
+        if now is None or now != self._signature:
             self._load(self.repository.reread())
             self._signature = now
         return self

@@ -154,6 +154,18 @@ async def test_an_unmounted_disk_is_an_error_and_not_absence(tmp_path: Path) -> 
     assert await store.present(K)
 
 
+@pytest.mark.parametrize("version", ["9", "10"])
+@trio_test
+async def test_a_disk_that_went_before_the_first_request(
+    tmp_path: Path, version: str
+) -> None:
+    repository = make_repository(tmp_path / "r", version=version)
+    store = LocalStore(repository, UUID(PEER))
+    (tmp_path / "r").rename(tmp_path / "away")
+    with pytest.raises(RepositoryReplaced):
+        await store.present(K)
+
+
 @trio_test
 async def test_another_repository_under_the_path_is_not_served(tmp_path: Path) -> None:
     store = store_at(tmp_path / "r")
