@@ -162,6 +162,8 @@ def get(conversation: Conversation) -> bytes:
     if len(data) < count:
         return b""
     verdict = conversation.hear()
+    if not verdict:
+        return b""
     # INVALID asks the client to look itself; VALID must be true.
     assert verdict == b"INVALID" or (verdict, data) == (b"VALID", CONTENT)
     conversation.say(b"SUCCESS\n")
