@@ -9,7 +9,7 @@ import trio
 
 from annexshell.model.ids import UUID
 from annexshell.remotes.caching import SharedConnection, share
-from annexshell.remotes.kept import Place, agent_of
+from annexshell.remotes.kept import Place, agent_of, configuration_of
 from annexshell.remotes.recipes import SshHost
 from annexshell.remotes.sshcommand import remote_command, ssh_command
 from annexshell.repository.gitprocess import inherited_environment
@@ -78,6 +78,7 @@ class SshConnector:
             environment,
             os.getcwd(),
             agent_of(environment),
+            configuration_of(environment),
         )
 
     async def aclose(self) -> None:

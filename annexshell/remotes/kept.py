@@ -41,6 +41,17 @@ _KEY_LENGTH = 64
 _LONGEST_REST = 86400.0
 
 
+_OF_SSH = (
+    *("{home}/.ssh", "{home}/.ssh/config", "{home}/.ssh/known_hosts"),
+    *("/etc/ssh/ssh_config", "/etc/ssh/ssh_config.d", "/etc/ssh/ssh_known_hosts"),
+    "/etc/hosts",
+)
+"""Where it is said which host a name means, whether to trust it, and with which key."""
+
+Mark = tuple[int, int, int]
+"""A file as it was: device, inode, and when it was changed, in nanoseconds."""
+
+
 class Place(NamedTuple):
     """Where a connection comes from, and where it leads to."""
 
@@ -53,9 +64,11 @@ class Place(NamedTuple):
     environment: Mapping[str, str]
     directory: str
     """The working directory of ssh."""
-    agent: tuple[int, int, int] | None = None
+    agent: Mark | None = None
     """The socket that SSH_AUTH_SOCK leads to: its path can be the same for agents of
     different people."""
+    configured: Sequence[Mark | None] = ()
+    """What ssh itself goes by, see `configuration_of`."""
 
 
 def connection_key(place: Place, version: int, told: Sequence[UUID]) -> str:
@@ -69,14 +82,26 @@ def connection_key(place: Place, version: int, told: Sequence[UUID]) -> str:
         if name not in PER_LOGIN
     )
     where = (place.gateway, place.uuid, place.node, place.directory, place.agent)
-    text = ascii((where, list(place.argv), variables, version, list(told)))
+    configured = list(place.configured)
+    text = ascii((where, list(place.argv), variables, configured, version, list(told)))
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def agent_of(environment: Mapping[str, str]) -> tuple[int, int, int] | None:
+def agent_of(environment: Mapping[str, str]) -> Mark | None:
     """What tells the agent of ``environment`` from all others; None without one."""
+    return _mark(environment.get(_AGENT, ""))
+
+
+def configuration_of(environment: Mapping[str, str]) -> list[Mark | None]:
+    """The files that lead ssh, as they are: a new connection could go elsewhere, or be
+    refused, once one of them was changed."""
+    home = environment.get("HOME", "")
+    return [_mark(path.format(home=home)) for path in _OF_SSH]
+
+
+def _mark(path: str) -> Mark | None:
     try:
-        found = os.stat(environment.get(_AGENT, ""))
+        found = os.stat(path)
     except (OSError, ValueError):
         return None
     return found.st_dev, found.st_ino, found.st_ctime_ns

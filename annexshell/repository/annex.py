@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _SEPARATE_LOCKS = 10
 _SUPPORTED = ("8", "9", "10")
 _Signature = tuple[int, int, int] | None
+_GONE = (-1, -1, -1)
+"""Of a config that is not there; before version 10 there is none known at first, either."""
 
 
 class Annex:
@@ -162,5 +164,5 @@ def _signature_of(repository: Repository) -> _Signature:
     try:
         found = os.stat(os.path.dirname(repository.annex_dir) + "/config")
     except FileNotFoundError:
-        return None
+        return _GONE
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -174,8 +174,7 @@ class Branch:
         """
         if is_cluster_uuid(uuid):
             return False
-        if not is_safe_uuid(uuid):
-            raise JournalFailed(where=key, detail="not the uuid of a repository")
+        _check_uuids(key, (uuid,))
         clock = self._now()
         with self._journal.locked(self._timeout):
             return not unless() and self._record(key, {uuid: present}, clock)
@@ -188,8 +187,7 @@ class Branch:
         self, key: Key, found: Mapping[UUID, bool], timeout: float | None
     ) -> bool:
         found = {uuid: found[uuid] for uuid in found if not is_cluster_uuid(uuid)}
-        if not all(map(is_safe_uuid, found)):
-            raise JournalFailed(where=key, detail="not the uuid of a repository")
+        _check_uuids(key, found)
         clock = self._now()
         with self._journal.locked(timeout):
             return self._record(key, found, clock)
@@ -228,6 +226,7 @@ class Branch:
         """Raise what `record` would: to be asked before content is removed (§11.5)."""
         if is_cluster_uuid(uuid):
             return
+        _check_uuids(key, (uuid,))
         path, private = self.location_path(key), uuid in self.private_uuids
         with self._journal.locked(self._timeout):
             self._base(path, private)
@@ -243,6 +242,7 @@ class Branch:
         if is_cluster_uuid(uuid):
             yield lambda: None
             return
+        _check_uuids(key, (uuid,))
         clock = self._now()
         path, private = self.location_path(key), uuid in self.private_uuids
         with self._journal.locked(self._timeout):
@@ -361,3 +361,9 @@ class Branch:
                 "a log line about %s is dated in the future: check that machine's clock",
                 printable(uuid),
             )
+
+
+def _check_uuids(key: Key, uuids: Iterable[UUID]) -> None:
+    """Others would read a line about anything else as something else."""
+    if not all(map(is_safe_uuid, uuids)):
+        raise JournalFailed(where=key, detail="not the uuid of a repository")

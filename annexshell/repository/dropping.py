@@ -130,13 +130,13 @@ class Dropping:
 
     def _is_quick(self, lock: ExclusiveLock) -> bool:
         """Whether removing is one system call, so that others can wait for it."""
-        annex = self._annex
+        annex, hooks = self._annex, self._annex.hooks
         return (
             lock.guard is None
             and self._work_tree is None
             and lock.found.status.st_size <= _QUICK
             and not annex.config.get("annex.trashbin")
-            and not (annex.hooks.thaws or annex.hooks.erases)
+            and not (hooks.freezes or hooks.thaws or hooks.erases)
         )
 
     def _gone(self, key: Key, removed: os.stat_result | None) -> bool:

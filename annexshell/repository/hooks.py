@@ -32,6 +32,10 @@ class Hooks:
         self._erase = _find(git_dir, config, "secure-erase", "%file")
 
     @property
+    def freezes(self) -> bool:
+        return self._freeze is not None
+
+    @property
     def thaws(self) -> bool:
         return self._thaw is not None
 

@@ -62,7 +62,7 @@ def _cold(startable: Place | None) -> int:
 
 
 def _handed_over(where: Place) -> tuple[_socket.socket, int] | None:
-    """The link to the session that has our descriptors now, and its pid.
+    """The link to the session that has our descriptors now, and its pidfd.
 
     None if nobody has them. Raises OSError and ValueError likewise.
     """
@@ -77,11 +77,23 @@ def _handed_over(where: Place) -> tuple[_socket.socket, int] | None:
     ready = link.recv(32)
     if ready[:1] != READY:
         return None
+    session = _alike(int(ready[1:]))
     link.send(GO)
     # Whoever waits for the ends of these waits for the session only.
     posix.close(0)
     posix.close(1)
-    return link, int(ready[1:])
+    return link, session
+
+
+def _alike(session: int) -> int:
+    """The pidfd of a session that is confined as we are. Raises OSError.
+
+    The session found that it may look into us. Unless we may look into it, Landlock or the
+    like keeps us in, and the session would be out. Only its end makes the pid another's, and
+    then it does not hear us.
+    """
+    posix.readlink("/proc/%d/ns/mnt" % session)
+    return posix.pidfd_open(session)
 
 
 def _reached(where: Place) -> _socket.socket | None:
@@ -119,11 +131,18 @@ def _is_ours(link: _socket.socket) -> bool:
 
 
 def _seen_out(link: _socket.socket, session: int) -> int:
-    """The session's exit status, once it has ended; our own end would end it."""
+    """The exit status of ``session``, a pidfd, once it ended; our own end would end it."""
+
+    def pass_on(sent: int, _: object) -> None:
+        try:
+            _signal.pidfd_send_signal(session, sent)
+        except ProcessLookupError:
+            return  # It has ended, and its exit status is on the way.
+
     link.settimeout(None)
     for number in _PASSED_ON:
         if _signal.getsignal(number) != _signal.SIG_IGN:
-            _signal.signal(number, lambda sent, _: posix.kill(session, sent))
+            _signal.signal(number, pass_on)
     try:
         said = link.recv(1)
     except OSError:

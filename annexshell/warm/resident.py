@@ -20,6 +20,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from annexshell.warm.installation import Installation
+from annexshell.warm.keyring import forget_login
 from annexshell.warm.loading import load_everything
 from annexshell.warm.place import Place, place_in
 from annexshell.warm.pool import Pool
@@ -231,6 +232,7 @@ def main(path: str) -> None:
         os.set_inheritable(fd, False)
     os.chdir("/")
     os.umask(0o077)
+    forget_login()
     with open("/proc/self/comm", "wb") as name:
         name.write(b"annexshell-warm")
     installation = Installation()

@@ -42,6 +42,7 @@ def standing(pid: int) -> tuple[Standing, int]:
         (root.st_dev, root.st_ino),
         tuple(_namespace(f"{process}/ns/{name}") for name in _NAMESPACES),
         _label(f"{process}/attr/current"),
+        _label(f"{process}/loginuid"),
         os.sched_getscheduler(pid),
         os.getpriority(os.PRIO_PROCESS, pid),
     ), int(status["Umask"], 8)
@@ -60,7 +61,7 @@ def _namespace(path: str) -> str | None:
 
 
 def _label(path: str) -> bytes | None:
-    """The security module's, None where there is no such module."""
+    """Of the security module or the kernel's audit, None where there is no such thing."""
     try:
         return _read(path)
     except OSError:

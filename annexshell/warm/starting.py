@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 from annexshell.cli.commands import Host
 from annexshell.warm.place import Place, read_once
@@ -18,6 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from annexshell.repository.config import GitConfig
 
+MOST = 8
+"""Residents of one account. Each is found by sessions of one kind alone, and a client whose
+locale counts, or a login with mounts of its own, can be another kind each time."""
 LOCK, LISTENING = 3, 4
 """Descriptors of a resident: its lock; a pipe that it closes when it listens, or nothing."""
 _BOOT = (
@@ -47,7 +51,7 @@ def start(place: Place, environ: dict[bytes, bytes], listening: int = -1) -> boo
 
     The pipe ``listening`` is closed when it can be reached. Raises OSError.
     """
-    os.makedirs(place.folder, 0o700, exist_ok=True)
+    _make(place.folder)
     os.close(place.enter())
     if not sys.executable:
         return False
@@ -55,6 +59,9 @@ def start(place: Place, environ: dict[bytes, bytes], listening: int = -1) -> boo
     if lock is None:
         return False
     try:
+        if _crowded(place):
+            os.unlink(place.lock)
+            return False
         pid = os.fork()
         if pid == 0:
             _go_on(place, environ, lock, listening)
@@ -62,6 +69,20 @@ def start(place: Place, environ: dict[bytes, bytes], listening: int = -1) -> boo
         return os.waitpid(pid, 0)[1] == 0
     finally:
         os.close(lock)
+
+
+def _make(folder: bytes) -> None:
+    """Have ``folder``, made in nobody else's directory. Raises OSError.
+
+    HOME may be another user's, after su, or not be there at all.
+    """
+    for path in (os.path.dirname(folder), folder):
+        if os.path.lexists(path):
+            continue
+        if os.stat(os.path.dirname(path)).st_uid != os.geteuid():
+            raise PermissionError
+        with suppress(FileExistsError):  # by a session that begins now as well
+            os.mkdir(path, 0o700)
 
 
 def _go_on(
@@ -91,6 +112,35 @@ def _spawn(
         [sys.executable, *flags, "-c", _BOOT, os.fsdecode(place.socket), *path],
         {name: environ[name] for name in read_once(environ)},
     )
+
+
+def _crowded(place: Place) -> bool:
+    """Whether there are more residents than may be, with ours, whose lock we have.
+
+    Raises OSError.
+    """
+    names = [name for name in os.listdir(place.folder) if name.endswith(b".lock")]
+    if len(names) <= MOST:
+        return False
+    paths = (os.path.join(place.folder, name) for name in names)
+    return sum(_is_locked(path) for path in paths) > MOST
+
+
+def _is_locked(path: bytes) -> bool:
+    import fcntl
+
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False
+    try:
+        # Shared: two that look at the same time do not count each other.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _above(fd: int) -> int:

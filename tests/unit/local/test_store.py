@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -153,6 +154,18 @@ async def test_an_unmounted_disk_is_an_error_and_not_absence(tmp_path: Path) -> 
     assert await store.present(K)
 
 
+@pytest.mark.parametrize("version", ["9", "10"])
+@trio_test
+async def test_a_disk_that_went_before_the_first_request(
+    tmp_path: Path, version: str
+) -> None:
+    repository = make_repository(tmp_path / "r", version=version)
+    store = LocalStore(repository, UUID(PEER))
+    (tmp_path / "r").rename(tmp_path / "away")
+    with pytest.raises(RepositoryReplaced):
+        await store.present(K)
+
+
 @trio_test
 async def test_another_repository_under_the_path_is_not_served(tmp_path: Path) -> None:
     store = store_at(tmp_path / "r")
@@ -213,4 +226,33 @@ async def test_who_is_alone_needs_no_threads(
             assert held is not None
             await held.unlock()
         assert (await store.remove(K)).ok
+    assert not logged(tmp_path / "r")
+
+
+_TELLS_OF_THE_LOCK = """\
+import fcntl, sys
+with open(sys.argv[1], "a") as lock, open(sys.argv[2], "a") as told:
+    try:
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        told.write("free ")
+    except BlockingIOError:
+        told.write("held ")
+"""
+
+
+@trio_test
+async def test_no_hook_runs_while_others_wait_for_the_journal(tmp_path: Path) -> None:
+    """It may take long, or want the journal itself."""
+    program, told = tmp_path / "program", tmp_path / "told"
+    program.write_text(_TELLS_OF_THE_LOCK)
+    path = os.path.realpath(tmp_path / "r")
+    hook = f"{sys.executable} -IS {program} {path}/annex/journal.lck {told}"
+    more = {"annex_freezecontent-command": hook}
+    store = LocalStore(make_repository(tmp_path / "r", more=more), UUID(PEER))
+    assert (await sent(store, K, CONTENT)).ok
+    told.unlink()
+    # The time is over, so the content is protected again.
+    assert not (await store.remove(K, 1)).ok
+    assert set(told.read_text().split()) == {"free"}
+    assert (await store.remove(K)).ok
     assert not logged(tmp_path / "r")

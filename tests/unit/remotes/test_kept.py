@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from annexshell.model.ids import UUID
 from annexshell.remotes import kept
-from annexshell.remotes.kept import Kept, Note, Place, agent_of, connection_key
+from annexshell.remotes.kept import (
+    Kept,
+    Note,
+    Place,
+    agent_of,
+    configuration_of,
+    connection_key,
+)
 
 A = UUID(b"aaaaaaaa-1111-4111-8111-111111111111")
 B = UUID(b"bbbbbbbb-1111-4111-8111-111111111111")
@@ -39,6 +46,7 @@ def key_of(**other: Any) -> str:
         {"environment": {}},
         {"directory": "/"},
         {"agent": (1, 2, 3)},
+        {"configured": [None, (1, 2, 3)]},
     ],
     ids=str,
 )
@@ -57,6 +65,36 @@ def test_so_does_what_was_said_on_it() -> None:
 def test_the_clients_own_connection_does_not() -> None:
     login = dict.fromkeys(kept.PER_LOGIN, "192.0.2.7 50000 192.0.2.1 22")
     assert key_of(environment={"HOME": "/h", **login}) == KEY
+
+
+def key_at(home: Path) -> str:
+    return key_of(configured=configuration_of({"HOME": str(home)}))
+
+
+@pytest.mark.parametrize("name", ["config", "known_hosts"])
+def test_so_does_what_ssh_goes_by(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ".ssh"
+    keys = [key_at(tmp_path)]
+    folder.mkdir()
+    assert key_at(tmp_path) == key_at(tmp_path)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        (folder / "new").write_text(f"Host node\nHostname {address}\n")
+        (folder / "new").rename(folder / name)
+        keys.append(key_at(tmp_path))
+    assert len(set(keys)) == 3
+
+
+def test_so_does_an_identity_that_came_or_went(tmp_path: Path) -> None:
+    folder = tmp_path / ".ssh"
+    folder.mkdir()
+    before = key_at(tmp_path)
+    # A file system's clock need not tick between two changes.
+    for _ in range(1_000_000):
+        (folder / "id_ed25519").write_text("")
+        (folder / "id_ed25519").unlink()
+        if key_at(tmp_path) != before:
+            return
+    pytest.fail("the folder can change unseen")
 
 
 def test_a_key_tells_nothing() -> None:

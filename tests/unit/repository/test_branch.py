@@ -252,6 +252,17 @@ def test_one_bad_uuid_of_several_stops_all(repo: Repo) -> None:
     assert repo.journal() == {}
 
 
+def test_content_whose_absence_cannot_be_said_is_not_removed(repo: Repo) -> None:
+    """A line about no uuid would be read as something else, and committed."""
+    for bad in (UUID(b""), UUID(b"u\n9s 1 v")):
+        with pytest.raises(JournalFailed, match="not the uuid"):
+            with _branch(repo).removing(K, bad):
+                raise AssertionError("it may be removed")
+        with pytest.raises(JournalFailed, match="not the uuid"):
+            _branch(repo).check_recordable(K, bad)
+    assert repo.journal() == {}
+
+
 def test_an_unreadable_private_log_stops_private_writes_only(repo: Repo) -> None:
     repo.git("config", "annex.private", "true")
     repo.commit({K_LOG: b"1000s 1 %b\n" % U2})

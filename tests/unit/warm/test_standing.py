@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -53,6 +54,18 @@ def test_the_umask_is_told_and_not_compared() -> None:
 )
 def test_a_difference_shows(change: Callable[[], object]) -> None:
     assert of_child(change)[0] != standing(os.getpid())[0]
+
+
+LOGIN = Path("/proc/self/loginuid")
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not LOGIN.exists() or LOGIN.read_text() == "1",
+    reason="only root can log somebody in",
+)
+def test_the_login_that_the_kernel_audits_shows() -> None:
+    found = of_child(partial(LOGIN.write_text, "1"))[0]
+    assert found != standing(os.getpid())[0]
 
 
 def test_nobody_stands_anywhere_after_the_end() -> None:
