@@ -8,8 +8,9 @@ holds every implementation to them. Requests that cannot be carried out raise Re
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import Protocol, cast
 
 import attrs
 
@@ -96,3 +97,20 @@ class Store(Protocol):
 
     async def timestamp(self) -> int:
         """Seconds of the clock that ``before`` is compared with."""
+
+
+Looking = Callable[[Key], "bool | None"]
+
+
+def at_once(store: Store) -> Looking:
+    """`Store.present` for who need not wait: None, with nothing done, where somebody had to
+    be waited for, or where there is more to do than to look. Raises as that does.
+
+    A Store that may know it has a method ``present_at_once``. It saves what a wait costs: to
+    look after the client meanwhile, and the way back.
+    """
+    return cast("Looking", getattr(store, "present_at_once", _unknown))
+
+
+def _unknown(key: Key) -> bool | None:
+    return None

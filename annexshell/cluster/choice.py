@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from random import Random
 
@@ -47,10 +46,12 @@ def ordered(
         missing, late = now < node.missing_until, now < node.late_until
         return missing, late, node in doubted, node.cost
 
-    ties = Counter(rank(node) for node in nodes)
+    ranks = {node: rank(node) for node in nodes}
+    ranked = list(ranks.values())
 
     def place(node: Node) -> tuple[_Rank, int, float]:
-        tied = ties[rank(node)] > 1
-        return rank(node), busy(node.uuid) if tied else 0, random.random()
+        mine = ranks[node]
+        tied = ranked.count(mine) > 1
+        return mine, busy(node.uuid) if tied else 0, random.random()
 
     return sorted(nodes, key=place)

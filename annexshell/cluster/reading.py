@@ -6,7 +6,7 @@ How one payload comes from several nodes is in `failover`.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Protocol
@@ -16,7 +16,13 @@ import trio
 from annexshell.cluster import choice
 from annexshell.cluster.errors import NotKept
 from annexshell.cluster.failover import Delivery
-from annexshell.cluster.health import asking, named
+from annexshell.cluster.health import (
+    NODE_FAILURES,
+    answered,
+    asking,
+    is_missing,
+    named,
+)
 from annexshell.cluster.node import Node
 from annexshell.cluster.racing import Race
 from annexshell.errors import (
@@ -31,11 +37,20 @@ from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
 from annexshell.repository.busy import Busy
 from annexshell.repository.timeouts import NODE
+from annexshell.store import at_once
 
 log = logging.getLogger("annexshell.cluster")
 
 _MOST_DOUBTED = 1000
 """Keys whose nodes are remembered as doubtful; a client may ask for any number."""
+
+
+Counting = Callable[[UUID], int]
+
+
+def _idle(uuid: UUID) -> int:
+    """Who is to be asked for a word only need not be spared, nor looked after."""
+    return 0
 
 
 class Listed(Protocol):
@@ -85,13 +100,32 @@ class Reader:
         self._busy = busy
         self._patience = patience
 
-    def ordered(self, key: Key) -> list[Node]:
-        """The nodes to ask for the content, best first. Raises BranchUnreadable."""
+    def ordered(self, key: Key, *, busy: Counting | None = None) -> list[Node]:
+        """The nodes to ask for the content, best first. Raises BranchUnreadable.
+
+        ``busy`` tells how much they have to do, by default the transfers under way.
+        """
         listed, members = self._look_up(key)
         nodes = choice.holders(self._nodes, listed, members)
         doubted = self._doubted.get(key, ())
         now = trio.current_time()
-        return choice.ordered(nodes, now, self._busy.count, self._random, doubted)
+        return choice.ordered(
+            nodes, now, busy or self._busy.count, self._random, doubted
+        )
+
+    def present_at_once(self, key: Key) -> bool | None:
+        """See `at_once`: where the first node to be asked is at hand, and has it."""
+        node = next(iter(self.ordered(key, busy=_idle)), None)
+        if node is None or is_missing(node):
+            return None
+        try:
+            found = at_once(node.store)(key)
+        except NODE_FAILURES:
+            return None  # It is met again, and told, where all of them are asked.
+        if not found:
+            return None
+        answered(node)
+        return True
 
     def _look_up(self, key: Key) -> tuple[frozenset[UUID], frozenset[UUID]]:
         listed = self._locations.holders(key)
@@ -118,7 +152,7 @@ class Reader:
                 stale.append(node)
             return found or None
 
-        found = await Race(ask).run(self.ordered(key))
+        found = await Race(ask).run(self.ordered(key, busy=_idle))
         await self._mend(key, stale)
         if causes and not found:
             raise _nowhere(key, causes)

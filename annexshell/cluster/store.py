@@ -58,6 +58,10 @@ class ClusterStore:
             )
         return self._reader
 
+    def present_at_once(self, key: Key) -> bool | None:
+        reader = self._reader
+        return None if reader is None else reader.present_at_once(key)
+
     async def present(self, key: Key) -> bool:
         return await (await self._reading()).present(key)
 

@@ -49,7 +49,6 @@ SETTLE_PATIENCE = 5.0
 
 T = TypeVar("T")
 
-
 _TURN = threading.Lock()
 _PATIENCE = 0.002
 """Seconds that a thread waits for another; longer than what needs no disk."""
@@ -99,6 +98,7 @@ class LocalStore:
         self._alone = alone
         self._hook = ContentHook(self._content.annex)
         self._warm = False
+        self._checked = repository
         self._kept: list[tuple[SharedLock, float]] = []
 
     def _fresh(self) -> Content:
@@ -108,7 +108,10 @@ class LocalStore:
         what is not found there is not absent. Raises RepositoryReplaced.
         """
         try:
-            found = self._content.annex.refresh().repository.uuid
+            repository = self._content.annex.refresh().repository
+            if repository is self._checked:
+                return self._content
+            found = repository.uuid
         except OSError as error:
             detail = explained(error)
             raise RepositoryReplaced(where=self._path, detail=detail) from error
@@ -117,6 +120,7 @@ class LocalStore:
         if found != self.uuid:
             detail = "another repository is there now"
             raise RepositoryReplaced(where=self._path, detail=detail)
+        self._checked = repository
         return self._content
 
     @property
@@ -144,6 +148,10 @@ class LocalStore:
     def prompt(self) -> bool:
         """Whether `present`, and what `get` begins with, take no thread."""
         return not self._content.annex.thin
+
+    def present_at_once(self, key: Key) -> bool | None:
+        content = self._fresh()
+        return None if content.annex.thin else content.present(key)
 
     async def present(self, key: Key) -> bool:
         return await self._maybe_slow(partial(self._fresh().present, key))

@@ -49,6 +49,9 @@ def join(one: bytes, other: bytes, *, location: bool) -> bytes:
     """
     if not location or one == other:
         return union(one, other)
+    if not one or not other:
+        # As with most keys: nothing is committed yet, or nothing waits.
+        return one or other
     mine, theirs = parse_location(one), parse_location(other)
     both = LocationLog(
         _newest(mine.winners, theirs.winners), mine.strays | theirs.strays

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import time
+from functools import lru_cache
 from typing import NewType
 
 Clock = NewType("Clock", int)
@@ -18,6 +19,10 @@ _DIGITS = 12
 _MAX_DIGITS = 1000
 """No clock anybody writes has more; int() of much longer texts is refused by Python."""
 
+_USUAL = 40
+"""Bytes; longer texts are not kept."""
+_KEPT = 256
+
 _GRAMMAR = re.compile(rb"([+-]?)([0-9]+)(?:\.([0-9]+))?s?\Z")
 
 
@@ -27,6 +32,10 @@ def parse_clock(text: bytes) -> Clock | None:
     Digits beyond the twelfth of the fraction are cut off. ``-0.5`` reads as ``0.5``, as
     git-annex reads it.
     """
+    return _short(text) if len(text) <= _USUAL else _spelled(text)
+
+
+def _spelled(text: bytes) -> Clock | None:
     found = _GRAMMAR.match(text)
     if found is None or len(found[2]) > _MAX_DIGITS:
         return None
@@ -35,6 +44,10 @@ def parse_clock(text: bytes) -> Clock | None:
     if found[1] == b"-" and whole:
         return Clock(-whole - part)
     return Clock(whole + part)
+
+
+# The lines of one log, and of logs of one time, have few clocks between them.
+_short = lru_cache(_KEPT)(_spelled)
 
 
 def format_clock(clock: Clock) -> bytes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from functools import cached_property
+from collections.abc import Callable
+from typing import overload
 
 import attrs
 
@@ -31,7 +32,29 @@ _MAX_DIGITS = 4000
 _ESCAPES = ((b"&", b"&a"), (b"%", b"&s"), (b":", b"&c"), (b"/", b"%"))
 
 
-@attrs.frozen(slots=False)
+class _once:  # noqa: N801 - stands where property does
+    """A property that is worked out once; functools' own takes a lock for that."""
+
+    def __init__(self, work: Callable[[Key], bytes]) -> None:
+        self._work = work
+        self._name = work.__name__
+        self.__doc__ = work.__doc__
+
+    @overload
+    def __get__(self, key: None, kind: type[Key]) -> _once: ...
+
+    @overload
+    def __get__(self, key: Key, kind: type[Key]) -> bytes: ...
+
+    def __get__(self, key: Key | None, kind: type[Key]) -> bytes | _once:
+        if key is None:
+            return self
+        # Found there from now on, before this is asked.
+        found = key.__dict__[self._name] = self._work(key)
+        return found
+
+
+@attrs.frozen(slots=False, cache_hash=True)
 class Key:
     """One key. Equal keys have equal canonical texts."""
 
@@ -54,9 +77,9 @@ class Key:
         if b"\0" in text or b"\n" in text:
             raise MalformedKey(key=text, detail="contains a NUL or a line feed")
         backend, *numbers, name = found.groups()
-        if any(digits and len(digits) > _MAX_DIGITS for digits in numbers):
+        if len(text) > _MAX_DIGITS and any(d and len(d) > _MAX_DIGITS for d in numbers):
             raise MalformedKey(key=text, detail="a number is too long")
-        size, mtime, *chunk = (None if d is None else int(d) for d in numbers)
+        size, mtime, *chunk = [None if d is None else int(d) for d in numbers]
         if (mtime or 0) > _MAX_MTIME:
             raise MalformedKey(key=text, detail="the time is out of range")
         key = cls(backend, name, size, mtime, *chunk)
@@ -64,9 +87,13 @@ class Key:
             raise MalformedKey(key=text, detail="the extension is longer than 64 bytes")
         return key
 
-    @cached_property
+    @_once
     def text(self) -> bytes:
         """The canonical serialisation."""
+        if self.mtime is self.chunk_size is self.chunk_number is None:
+            # As nearly all keys are.
+            size = b"" if self.size is None else b"-s%d" % self.size
+            return b"%b%b--%b" % (self.backend, size, self.name)
         numbers = (
             (b"-s", self.size),
             (b"-m", self.mtime),
@@ -76,7 +103,7 @@ class Key:
         fields = b"".join(b"%s%d" % (mark, n) for mark, n in numbers if n is not None)
         return self.backend + fields + b"--" + self.name
 
-    @cached_property
+    @_once
     def file_name(self) -> bytes:
         """The canonical text escaped so that it is one component of a path (spec 02 §2.4)."""
         escaped = self.text
@@ -101,7 +128,7 @@ class Key:
             return self
         return attrs.evolve(self, chunk_size=None, chunk_number=None)
 
-    @cached_property
+    @_once
     def digest(self) -> bytes:
         """The MD5 that spreads keys over directories (spec 02 §4.4, spec 03 §2.1)."""
         return hashlib.md5(self.without_chunk().text, usedforsecurity=False).digest()

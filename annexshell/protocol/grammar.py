@@ -162,6 +162,9 @@ def read_line(line: bytes) -> m.Message:
     if found is None:
         raise Malformed()
     message, kinds = found
+    if len(kinds) == 1 and rest:
+        # As most requests are.
+        return message(kinds[0].read(rest[0]))
     return message(*_read_fields(kinds, rest))
 
 

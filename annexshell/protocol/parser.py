@@ -23,6 +23,8 @@ class Parser:
         Raises Malformed for a line that is no message; that line is consumed, the next
         call goes on behind it. Raises LineTooLong before more than a line is buffered.
         """
+        if not self._buffer:
+            return None
         end = self._buffer.find(b"\n", 0, MAX_LINE + 1)
         if end < 0:
             if len(self._buffer) > MAX_LINE:

@@ -27,7 +27,14 @@ from annexshell.model.payload import Payload
 from annexshell.proxy import turns
 from annexshell.repository.keylocks import KeyLocks
 from annexshell.repository.timeouts import NODE
-from annexshell.store import AlreadyHave, HeldLock, Intake, Outcome, Store
+from annexshell.store import (
+    AlreadyHave,
+    HeldLock,
+    Intake,
+    Outcome,
+    Store,
+    at_once,
+)
 
 _PATIENCE = 15 * NODE
 """Seconds to wait for another session's removal, or until what it sent is stored."""
@@ -68,6 +75,9 @@ class ProxiedStore:
     locations: Locations
     locks: KeyLocks | None = None
     patience: float = _PATIENCE
+
+    def present_at_once(self, key: Key) -> bool | None:
+        return at_once(self.inner)(key)
 
     async def present(self, key: Key) -> bool:
         return await self.inner.present(key)

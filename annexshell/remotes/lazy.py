@@ -11,7 +11,14 @@ from contextlib import AbstractAsyncContextManager
 
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload
-from annexshell.store import AlreadyHave, HeldLock, Intake, Outcome, Store
+from annexshell.store import (
+    AlreadyHave,
+    HeldLock,
+    Intake,
+    Outcome,
+    Store,
+    at_once,
+)
 
 
 class LazyStore:
@@ -26,6 +33,9 @@ class LazyStore:
         if self._opened is None:
             self._opened = self._open()
         return self._opened
+
+    def present_at_once(self, key: Key) -> bool | None:
+        return at_once(self._store)(key)
 
     async def present(self, key: Key) -> bool:
         return await self._store.present(key)

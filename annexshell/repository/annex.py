@@ -54,11 +54,13 @@ class Annex:
         self._load(repository)
         # Before version 10 the first lock reads the config again in any case: it may have
         # changed since `repository` was opened.
-        here = self.separate_locks
-        self._signature: _Signature = _signature_of(repository) if here else None
+        self._signature: _Signature = None
+        if self.separate_locks:
+            self._signature = _signature_of(self._config_file)
 
     def _load(self, repository: Repository) -> None:
         config = repository.config
+        self._config_file = _config_file(repository)
         self.repository = repository
         self.paths = AnnexPaths.of(repository)
         self.locks = locks_of(repository)
@@ -81,7 +83,7 @@ class Annex:
 
     def refresh(self) -> Annex:
         """Read the config again if its file changed since it was last read."""
-        now = _signature_of(self.repository)
+        now = _signature_of(self._config_file)
         if now != self._signature:
             self._load(self.repository.reread())
             self._signature = now
@@ -160,9 +162,13 @@ def _version(repository: Repository) -> int:
     raise UnsupportedVersion(version=text or "(not set)", path=repository.path)
 
 
-def _signature_of(repository: Repository) -> _Signature:
+def _config_file(repository: Repository) -> str:
+    return os.path.dirname(repository.annex_dir) + "/config"
+
+
+def _signature_of(config: str) -> _Signature:
     try:
-        found = os.stat(os.path.dirname(repository.annex_dir) + "/config")
+        found = os.stat(config)
     except FileNotFoundError:
         return _GONE
     return found.st_ino, found.st_size, found.st_mtime_ns

@@ -16,6 +16,7 @@ import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import TracebackType
 from typing import NamedTuple
 
 from annexshell.errors import JournalFailed, KeyNotStorable
@@ -34,6 +35,7 @@ MAX_LOG = 16 << 20
 """Bytes; no log that git-annex writes comes near it."""
 _MAX_NAME = 255
 _ESCAPED = re.compile(rb"__|_")
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -85,7 +87,7 @@ class Journal:
         """Up to ``most`` names of files that the branch can have, in no order."""
         found: list[bytes] = []
         directory = self._private if private else self._public
-        with self._failing(directory):
+        with _failing(directory):
             try:
                 entries = os.scandir(directory)
             except FileNotFoundError:
@@ -117,16 +119,15 @@ class Journal:
         return found
 
     def _read(self, directory: bytes, name: bytes) -> bytes | None:
-        path = os.path.join(directory, name)
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+        path = directory + b"/" + name
         try:
             # Usually nothing waits, and every request asks for several files.
-            fd = os.open(path, flags)
+            fd = os.open(path, _READ)
         except FileNotFoundError:
             return None
         except OSError as error:
             raise JournalFailed(where=path, detail=explained(error)) from error
-        with self._failing(path):
+        with _failing(path):
             try:
                 return complete_lines(_contents(fd))
             finally:
@@ -142,7 +143,7 @@ class Journal:
         """
         if timeout is None:
             timeout = self._locks.patience(LOCK_TIMEOUT)
-        with self._failing(os.fsencode(self._lock)):
+        with _failing(os.fsencode(self._lock)):
             try:
                 lock = self._take(timeout)
             except FileNotFoundError:
@@ -163,7 +164,7 @@ class Journal:
         """
         self._check_name(path)
         directory = self._private if private else self._public
-        with self._failing(directory):
+        with _failing(directory):
             self._writable(directory)
             # Not synced: that there is room for it shows when it is written.
             os.unlink(self._write_temporary(b"checked\n", sync=False))
@@ -188,25 +189,25 @@ class Journal:
         self._check_name(path)
         directory = self._private if private else self._public
         target = os.path.join(directory, journal_name(path))
-        with self._failing(target):
+        with _failing(target):
             temporary = self._write_temporary(content, sync=self._fsync)
         waiting = True
 
         def put() -> None:
             nonlocal waiting
-            with self._failing(target):
+            with _failing(target):
                 os.rename(temporary, target)
                 waiting = False
                 self._sync_directory(directory)
 
         try:
-            with self._failing(target):
+            with _failing(target):
                 self._sharing.share(os.fsdecode(temporary))
                 self._writable(directory)
             yield put
         finally:
             if waiting:
-                with self._failing(target):
+                with _failing(target):
                     os.unlink(temporary)
 
     def _writable(self, directory: bytes) -> None:
@@ -220,7 +221,7 @@ class Journal:
         """Delete files whose content was committed; to be called within `locked`."""
         for name in names:
             path = os.path.join(self._public, name)
-            with self._failing(path):
+            with _failing(path):
                 try:
                     os.unlink(path)
                 except FileNotFoundError:
@@ -274,12 +275,26 @@ class Journal:
         if self._fsync:
             sync_directory(path)
 
-    @contextmanager
-    def _failing(self, path: bytes) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise JournalFailed(where=path, detail=explained(error)) from error
+
+class _failing:  # noqa: N801 - a block, and one that every request enters
+    """A block in which the operating system's errors become JournalFailed."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: bytes) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if isinstance(error, OSError):
+            raise JournalFailed(where=self._path, detail=explained(error)) from error
 
 
 def _may_write(directory: bytes) -> bool:

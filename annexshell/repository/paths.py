@@ -27,11 +27,15 @@ MIXED = "mixed"
 
 def hash_directories(key: Key, scheme: str, levels: int = 2) -> str:
     """The directories that spread keys out: ``f87/4d5`` or ``pX/ZJ`` (spec 02 §4.4)."""
+    return _spread(key.digest, scheme, levels)
+
+
+def _spread(digest: bytes, scheme: str, levels: int) -> str:
     if scheme == LOWER:
-        digits = key.digest[:3].hex()
+        digits = digest[:3].hex()
         parts = [digits[:3], digits[3:]]
     else:
-        word = int.from_bytes(key.digest[:4], "little")
+        word = int.from_bytes(digest[:4], "little")
         c = [_MIXED[(word >> 6 * i) & 31] for i in range(4)]
         parts = [c[1] + c[0], c[3] + c[2]]
     return "/".join(parts[:levels])
@@ -101,7 +105,9 @@ class AnnexPaths(NamedTuple):
 
     def places(self, key: Key) -> tuple[ObjectPlace, ...]:
         """Where the content may be, in search order; new content goes to the first."""
-        return _places(self.objects, self.schemes, self.levels, key)
+        # By bytes alone, which is quicker than by keys: every request asks.
+        top, name = self.annex_dir + "/objects", key.file_name
+        return _places(top, self.schemes, self.levels, key.digest, name)
 
     def tmp(self, key: Key) -> str:
         """The content received so far, whoever sends it."""
@@ -149,13 +155,13 @@ class AnnexPaths(NamedTuple):
 
 @lru_cache(maxsize=64)
 def _places(
-    top: str, schemes: tuple[str, ...], levels: int, key: Key
+    top: str, schemes: tuple[str, ...], levels: int, digest: bytes, file_name: bytes
 ) -> tuple[ObjectPlace, ...]:
     # Kept because one request asks ten times.
-    name = _name(key)
+    name = os.fsdecode(file_name)
     found = []
     for scheme in schemes:
-        directory = f"{top}/{hash_directories(key, scheme, levels)}/{name}"
+        directory = f"{top}/{_spread(digest, scheme, levels)}/{name}"
         found.append(ObjectPlace(directory, f"{directory}/{name}"))
     return tuple(found)
 

@@ -36,7 +36,7 @@ from annexshell.repository.audit import (
     Entry,
 )
 from annexshell.serve.audit import NOWHERE, Noted, note
-from annexshell.store import AlreadyHave, Intake, Outcome, Store
+from annexshell.store import AlreadyHave, Intake, Outcome, Store, at_once
 from annexshell.transport import moving
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
@@ -137,11 +137,11 @@ async def _bypass(session: Session, request: m.Bypass) -> None:
 
 
 async def _check_present(session: Session, request: m.CheckPresent) -> None:
-    if session.distant:
+    store = session.store
+    present = at_once(store)(request.key)
+    if present is None:
         async with session.heard():
-            present = await session.store.present(request.key)
-    else:
-        present = await session.store.present(request.key)
+            present = await store.present(request.key)
     session.reply(_SUCCESS if present else _FAILURE)
 
 

@@ -45,6 +45,7 @@ class Link:
         self.name = name
         self.idle = self.stall = math.inf
         self._moved = -math.inf
+        self._listening = 0
         self._failure: LinkStalled | None = None
         self._reads, self._writes = Guard(), Guard()
         self._outflow: Flow | None = None
@@ -71,9 +72,11 @@ class Link:
         self._check()
         try:
             await syscalls.write_all(self.writing, data, self.writable)
-            self._moved = trio.current_time()
         except OSError as error:
             raise LinkClosed(name=self.name) from error
+        if self._listening:
+            # Nobody else asks when that was, and a small request need not.
+            self._moved = trio.current_time()
 
     def readable(self) -> bool:
         """Whether the peer said or closed something already; never waits."""
@@ -184,6 +187,13 @@ class Link:
         self._moved = trio.current_time()
 
     async def _said(self) -> None:
+        self._listening += 1
+        try:
+            await self._listen()
+        finally:
+            self._listening -= 1
+
+    async def _listen(self) -> None:
         begun = trio.current_time()
         while True:
             self._check()
