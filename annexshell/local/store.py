@@ -26,6 +26,7 @@ from annexshell.errors import (
 )
 from annexshell.local.aside import ContentHook, TrashBin
 from annexshell.local.intake import LocalIntake
+from annexshell.local.threads import in_thread
 from annexshell.model.clock import Clock, boot_seconds
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
@@ -48,26 +49,6 @@ SETTLE_PATIENCE = 5.0
 """Seconds to wait for the journal's lock; a client may be waiting for us meanwhile."""
 
 T = TypeVar("T")
-
-_TURN = threading.Lock()
-_PATIENCE = 0.002
-"""Seconds that a thread waits for another; longer than what needs no disk."""
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Run blocking work; it is waited for even if nobody wants the result any more."""
-    return await trio.to_thread.run_sync(_in_turn, work)
-
-
-def _in_turn(work: Callable[[], T]) -> T:
-    # Two threads take the interpreter from each other at every system call, which costs
-    # more than the work. Who hangs on a disk holds up nobody for long.
-    mine = _TURN.acquire(timeout=_PATIENCE)
-    try:
-        return work()
-    finally:
-        if mine:
-            _TURN.release()
 
 
 class LocalStore:
@@ -205,24 +186,29 @@ class LocalStore:
             record()
             recorded = self._hook.due = True
 
-        @contextmanager
-        def noting() -> Iterator[Callable[[], object]]:
-            with self._branch.removing(key, self.uuid) as record:
-                yield partial(note, record)
-
+        branch = self._branch
         removed = content.remove(
             key,
             before,
             boot_seconds,
             prepare=partial(self._branch.check_recordable, key, self.uuid),
             record=partial(note, partial(self._branch.record, key, self.uuid, False)),
-            recording=noting,
+            recording=partial(self._recording, branch, key, note),
             trash=None if self._trash is None else self._keep_elsewhere,
         )
+        # Only now, so that all that the removal freed is freed in one commit of the disk's.
+        branch.sync()
         if removed and not recorded:
             # It was gone already; what the log says may be older.
             self._mend(partial(self._say_it_is_gone, key))
         return removed
+
+    @contextmanager
+    def _recording(
+        self, branch: Branch, key: Key, note: Callable[[Callable[[], object]], None]
+    ) -> Iterator[Callable[[], object]]:
+        with branch.removing(key, self.uuid) as record:
+            yield partial(note, record)
 
     def _never_came(self, content: Content, key: Key) -> bool:
         """Whether there is neither content nor a word of it in the log.

@@ -64,6 +64,7 @@ class Branch:
         self._timeout = timeout
         self._journal = Journal(repository)
         self._clusters: tuple[object, dict[UUID, frozenset[UUID]]] | None = None
+        self._unsynced: set[bool] = set()
         self._one_level = self._config.boolean("annex.tune.branchhash1", False)
 
     # -- reading --------------------------------------------------------------------------
@@ -237,7 +238,8 @@ class Branch:
         """`check_recordable` and `record` of an absence under one lock of the journal.
 
         The content goes within the block, which must not take long, and then what the
-        block gets is called: all that it needs is on the disk by then but for one rename.
+        block gets is called: all that it needs is on the disk by then but for one rename,
+        which `sync` has reach it.
         """
         if is_cluster_uuid(uuid):
             yield lambda: None
@@ -256,9 +258,15 @@ class Branch:
 
                 def record() -> None:
                     put()
+                    self._unsynced.add(private)
                     self.accounts.completed(key, base, new, ())
 
                 yield record
+
+    def sync(self) -> None:
+        """Have what was recorded in `removing` reach the disk."""
+        while self._unsynced:
+            self._journal.sync(private=self._unsynced.pop())
 
     def change(self, path: bytes, uuid: UUID, edit: Edit) -> bool:
         """Edit any log, on behalf of ``uuid``; returns whether the text changed.

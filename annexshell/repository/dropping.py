@@ -90,7 +90,8 @@ class Dropping:
         in_time = partial(_is_before, before, clock)
         how = _How(prepare, record, recording, trash)
         for _ in self._annex.paths.places(key):
-            if not self._removable(key, self._objects.find(key)):
+            # Without annex.thin it is the lock that tells whether anything is there.
+            if self._annex.thin and not self._removable(key, self._objects.find(key)):
                 return True
             lock = self._locking.lock_exclusive(key)
             if lock is None:

@@ -177,14 +177,22 @@ class Journal:
         """
         with self.staged(path, content, private=private) as put:
             put()
+        self.sync(private=private)
+
+    def sync(self, *, private: bool = False) -> None:
+        """Have the names of what was written reach the disk. Raises JournalFailed."""
+        directory = self._private if private else self._public
+        with _failing(directory):
+            self._sync_directory(directory)
 
     @contextmanager
     def staged(
         self, path: bytes, content: bytes, *, private: bool = False
     ) -> Iterator[Callable[[], None]]:
-        """`write` in two steps: all but the rename is done before the block.
+        """`write` in steps: all but the rename and `sync` is done before the block.
 
-        What the block gets is to be called once, or not at all: then nothing is changed.
+        What the block gets renames; it is to be called once, or not at all: then nothing is
+        changed.
         """
         self._check_name(path)
         directory = self._private if private else self._public
@@ -198,7 +206,6 @@ class Journal:
             with _failing(target):
                 os.rename(temporary, target)
                 waiting = False
-                self._sync_directory(directory)
 
         try:
             with _failing(target):

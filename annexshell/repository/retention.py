@@ -24,6 +24,7 @@ RETAIN_NS = 600 * 10**9
 _SECOND = 10**9
 _STAMP = re.compile(rb"(-?[0-9]{1,30})(?:\.([0-9]{1,30}))?s?\Z")
 _LONGEST = 100
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
 _serial = itertools.count()
 
 
@@ -95,7 +96,10 @@ class Promises:
             moment = time.time_ns() + RETAIN_NS
             if found is not None:
                 moment = max(moment, found + 1)
-            self._write(place, moment)
+            if found is None:
+                self._begin(place, moment)
+            else:
+                self._write(place, moment)
         return Promise(place, moment, found)
 
     def finish(self, promise: Promise) -> None:
@@ -123,6 +127,28 @@ class Promises:
         for promise in over:
             del self._done[promise]
 
+    def _begin(self, place: ObjectPlace, moment: int) -> None:
+        """`_write` where there is no stamp yet: written where it stays.
+
+        Nobody reads it meanwhile, as both locks are held, and what a power cut leaves of it
+        was promised to nobody. So its text and its name reach the disk in one commit of
+        the file system.
+        """
+        text = format_stamp(moment)
+        self._annex.freezer.persist(
+            place.directory, lambda: self._create(place.retention, text)
+        )
+        self._annex.sync_directory(place.directory)
+
+    def _create(self, path: str, text: bytes) -> None:
+        fd = os.open(path, _NEW | os.O_EXCL, 0o666)
+        try:
+            self._fill(fd, text)
+        except BaseException:
+            # Of a promise that was not made nothing may stay, or content could not go.
+            unlink_quietly(path)
+            raise
+
     def _write(self, place: ObjectPlace, moment: int) -> None:
         annex = self._annex
         guard = annex.locks.wait_lock(annex.paths.othertmp + ".lck", exclusive=False)
@@ -141,8 +167,10 @@ class Promises:
         annex.sync_directory(place.directory)
 
     def _write_file(self, path: str, text: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
-        fd = os.open(path, flags, 0o666)
+        self._fill(os.open(path, _NEW | os.O_TRUNC, 0o666), text)
+
+    def _fill(self, fd: int, text: bytes) -> None:
+        """Closes the file. Raises OSError."""
         try:
             self._annex.sharing.share(fd)
             write_all(fd, text)

@@ -22,7 +22,13 @@ from annexshell.repository.open import open_repository
 from annexshell.repository.pidlock import PidLock
 from annexshell.store import AlreadyHave
 from tests.support.async_tests import trio_test
-from tests.support.content import HERE, PEER, make_repository, write_object
+from tests.support.content import (
+    HERE,
+    PEER,
+    make_repository,
+    watch_disk,
+    write_object,
+)
 from tests.support.memory_store import key_of
 from tests.support.sending import sent
 from tests.support.world import remove_tree
@@ -85,6 +91,26 @@ async def test_what_was_never_there_is_removed_without_waiting_for_a_commit(
     assert not waited
     assert (await store.remove(K)).ok
     assert waited
+
+
+@trio_test
+async def test_the_record_of_a_removal_is_on_the_disk_before_it_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r"
+    store = store_at(path)
+    assert (await sent(store, K, CONTENT)).ok
+    steps = watch_disk(monkeypatch)
+    rmdir = os.rmdir
+
+    def watched(directory: str) -> None:
+        steps.append("rmdir")
+        rmdir(directory)
+
+    monkeypatch.setattr(os, "rmdir", watched)
+    assert (await store.remove(K)).ok
+    # Its text before its name; and its name last, when all is freed that is.
+    assert steps == ["sync journal", "rename", *["rmdir"] * 3, "sync journal"]
 
 
 @trio_test

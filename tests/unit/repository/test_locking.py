@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -341,11 +342,27 @@ def test_an_abandoned_lock_among_others_keeps_its_own_promise(
 def test_no_promise_no_lock(
     content: Content, place: ObjectPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.mkdir(Path(content.annex.paths.annex_dir) / "othertmp.lck")
-    with pytest.raises(StorageFailed):
+    def full(fd: int, text: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as disk, pytest.raises(StorageFailed):
+        disk.setattr(retention, "write_all", full)
         content.lock_shared(KEY)
     assert holder_of(place.lock) is None
+    assert not os.path.lexists(place.retention)
     assert drop(content, KEY)
+
+
+def test_a_promise_is_never_written_over(content: Content, place: ObjectPlace) -> None:
+    first = content.lock_shared(KEY)
+    assert first is not None and first.promise is not None
+    with first, open(place.retention, "rb") as stamp:
+        second = content.lock_shared(KEY)
+        assert second is not None and second.promise is not None
+        with second:
+            # What a power cut leaves of the second must not be less than the first.
+            assert retention.parse(stamp.read()) == first.promise.moment
+            assert current(place) == second.promise.moment
 
 
 @pytest.mark.parametrize(
