@@ -99,6 +99,8 @@ class Reader:
         self._doubted: dict[Key, set[Node]] = {}
         self._busy = busy
         self._patience = patience
+        # Looking up who has it would be in vain for nodes that are all far away.
+        self._near = any(hasattr(node.store, "present_at_once") for node in nodes)
 
     def ordered(self, key: Key, *, busy: Counting | None = None) -> list[Node]:
         """The nodes to ask for the content, best first. Raises BranchUnreadable.
@@ -115,7 +117,8 @@ class Reader:
 
     def present_at_once(self, key: Key) -> bool | None:
         """See `at_once`: where the first node to be asked is at hand, and has it."""
-        node = next(iter(self.ordered(key, busy=_idle)), None)
+        nodes = self.ordered(key, busy=_idle) if self._near else []
+        node = nodes[0] if nodes else None
         if node is None or is_missing(node):
             return None
         try:

@@ -122,6 +122,44 @@ async def test_one_that_has_it_is_enough(cluster: Cluster) -> None:
     assert [store.asked for store in stores] == [["present"]] * 3 + [[]]
 
 
+class PromptStore(ScriptedStore):
+    """One that knows at once what it has."""
+
+    def present_at_once(self, key: Key) -> bool | None:
+        self._begin("at once")
+        return key in self.contents
+
+
+@trio_test
+async def test_the_first_node_may_know_at_once(
+    cluster: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PromptStore({KEY: CONTENT})
+    node = cluster.add(store)
+    cluster.add(having())
+    reader = cluster.reader()
+    assert reader.present_at_once(KEY) is True
+    assert reader.present_at_once(key_of(b"other")) is None
+    store.fails = PeerUnreachable(name="n0", detail="gone")
+    assert reader.present_at_once(KEY) is None
+    # It is for `present` to remember and to tell it.
+    assert not is_missing(node) and not said_of_nodes(caplog)
+    assert await reader.present(KEY) is True
+    assert is_missing(node) and len(said_of_nodes(caplog)) == 1
+    asked = len(store.asked)
+    assert reader.present_at_once(KEY) is None and len(store.asked) == asked
+    assert cluster.corrected == []
+
+
+@trio_test
+async def test_nodes_far_away_are_not_looked_up_to_know_at_once(
+    cluster: Cluster,
+) -> None:
+    cluster.add(having())
+    assert cluster.reader().present_at_once(KEY) is None
+    assert cluster.looks == 0
+
+
 @trio_test
 async def test_it_is_absent_if_all_that_are_listed_say_so(cluster: Cluster) -> None:
     cluster.add(ScriptedStore())
