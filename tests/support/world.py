@@ -101,8 +101,10 @@ class World:
     def cold(self) -> Iterator[None]:
         """Sessions that start in this block are processes of their own."""
         self._allow_warm(False)
-        yield
-        self._allow_warm(True)
+        try:
+            yield
+        finally:
+            self._allow_warm(True)
 
     def _allow_warm(self, allowed: bool) -> None:
         text = OURS.format(warm=str(allowed).lower())
