@@ -8,10 +8,12 @@ find it there.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -154,7 +156,17 @@ class World:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with git-annex's write-protected folders in it."""
-    for folder, _, _ in os.walk(path):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(path)
+    """Remove a folder with git-annex's write-protected folders in it.
+
+    The session of a client that was killed may still be tidying up in it.
+    """
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            for folder, _, _ in os.walk(path):
+                os.chmod(folder, 0o700)
+            return shutil.rmtree(path)
+        except OSError as error:
+            moved = error.errno in (errno.ENOENT, errno.ENOTEMPTY) and path.exists()
+            if not moved or time.monotonic() > deadline:
+                raise
