@@ -101,8 +101,6 @@ async def _session(
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:
-            # Before there is a request: answering them one after another may leave no
-            # moment for other tasks.
             await nursery.start(_end_on_signal, nursery.cancel_scope)
             code = await converse(session, uuid, greeted=request.greeted)
             nursery.cancel_scope.cancel()
@@ -146,6 +144,7 @@ async def _end_on_signal(
 ) -> None:
     """A signal that would end us ends the conversation, and the journal is settled."""
     with trio.open_signal_receiver(*_ENDINGS) as signals:
+        # Only then requests: one after another may leave no moment for other tasks.
         task_status.started()
         async for _ in signals:
             scope.cancel()

@@ -84,7 +84,7 @@ def test_an_orderly_unlock_keeps_the_promise_to_an_earlier_locker(
     world: World, program: str, bare: Repo
 ) -> None:
     """D3: the second locker's unlock removes the stamp of the first, killed one."""
-    with on_pipes(world, program, bare) as first:
+    with world.cold(), on_pipes(world, program, bare) as first:
         first.greet()
         assert first.put(KEY, CONTENT) == b"SUCCESS"
         assert first.ask(b"LOCKCONTENT " + KEY) == b"SUCCESS"
@@ -443,7 +443,7 @@ def test_a_push_while_the_journal_is_dirty_loses_no_line(
     me = bare.clone(openssh.url("ours", bare.path), place / "me")
     key = me.add("file", CONTENT)
     me.annex("sync", "--no-content", "origin")
-    with on_pipes(world, program, bare) as session:
+    with world.cold(), on_pipes(world, program, bare) as session:
         session.greet()
         assert session.put(key.encode(), CONTENT) == b"SUCCESS", session.stderr
         session.process.kill()  # what it journalled stays, uncommitted

@@ -321,6 +321,7 @@ def balanced(estate: Estate, total: int) -> None:
 def killed(estate: Estate, source: random.Random) -> None:
     """Sessions that have room for much of the cluster reserved; half of them are killed."""
     with ExitStack() as stack:
+        stack.enter_context(estate.gateway.repo.world.cold())  # or they would tidy up
         sessions = [stack.enter_context(estate.session()) for _ in range(SESSIONS)]
         for session in sessions:
             key = sha256_key(source.randbytes(MAXSIZE // 16))

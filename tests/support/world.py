@@ -8,10 +8,12 @@ find it there.
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,8 +103,10 @@ class World:
     def cold(self) -> Iterator[None]:
         """Sessions that start in this block are processes of their own."""
         self._allow_warm(False)
-        yield
-        self._allow_warm(True)
+        try:
+            yield
+        finally:
+            self._allow_warm(True)
 
     def _allow_warm(self, allowed: bool) -> None:
         text = OURS.format(warm=str(allowed).lower())
@@ -152,7 +156,17 @@ class World:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder with git-annex's write-protected folders in it."""
-    for folder, _, _ in os.walk(path):
-        os.chmod(folder, 0o700)
-    shutil.rmtree(path)
+    """Remove a folder with git-annex's write-protected folders in it.
+
+    The session of a client that was killed may still be tidying up in it.
+    """
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            for folder, _, _ in os.walk(path):
+                os.chmod(folder, 0o700)
+            return shutil.rmtree(path)
+        except OSError as error:
+            moved = error.errno in (errno.ENOENT, errno.ENOTEMPTY) and path.exists()
+            if not moved or time.monotonic() > deadline:
+                raise

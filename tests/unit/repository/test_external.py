@@ -266,11 +266,11 @@ def test_an_error_is_a_no(
 
 
 def test_a_program_that_hangs_is_ended(tmp_path: Path, programs: Path) -> None:
-    more = {"annexshell_backend-timeout": "3"}
+    more = {"annexshell_backend-timeout": "1"}
     repository = make_repository(tmp_path / "h", more=more)
     hanging = f"echo $$ >{tmp_path}/pid; exec sleep 1000"
     write_backend(programs, "XFOO", verify=hanging)
-    with pytest.raises(BackendFailed, match="silent for 3 seconds"):
+    with pytest.raises(BackendFailed, match="silent for 1 seconds"):
         put(Content(repository), KEY, HELLO)
     pid = int((tmp_path / "pid").read_text())
     with pytest.raises(ProcessLookupError):
