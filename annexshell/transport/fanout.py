@@ -41,6 +41,10 @@ WINDOW = 16 << 20
 NARROW = 2 << 20
 """The same where all of them take their bytes from memory: nothing hides any."""
 
+DEAD = 600.0
+"""Seconds after which a thread that has done nothing is not waited for, if there are others:
+no link's limit ends a disk that hangs, and nobody else may have anything to do yet."""
+
 _RESTS = 0.1
 """Seconds after which a thread is given even a little that came."""
 
@@ -283,14 +287,26 @@ class Fan:
         begun = trio.current_time()
         slow = behind if self._kept_waiting else []
         due = [(one, one.due(self._begun)) for one in slow]
-        with trio.move_on_at(min((when for _, when in due), default=math.inf)):
+        dead = [(one, one.feed.since + DEAD) for one in behind if one.feed is not None]
+        with trio.move_on_at(min((when for _, when in due + dead), default=math.inf)):
             await self._stir()
+        self._bury(dead)
         now = trio.current_time()
         for one, when in due:
             one.held_up(now - begun)
             if when <= now and one.lag(head) > far and self._kept_waiting:
                 time = spell_duration(one.patience)
                 one.give_up(f"it kept the others waiting for more than {time}")
+
+    def _bury(self, dead: list[tuple[Branch, float]]) -> None:
+        for one, when in dead:
+            still = one.feed is not None and one.feed.since + DEAD == when
+            if still and when <= trio.current_time():
+                if one.alive and len(self._alive) > 1:
+                    time = spell_duration(DEAD)
+                    one.give_up(f"it stored nothing for more than {time}")
+                elif one.feed is not None:
+                    one.feed.since = trio.current_time()
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -307,6 +323,7 @@ class Fan:
         for one in self._all:
             if one.feed is not None:
                 one.feed.watched = watching
+                one.feed.since = trio.current_time()
 
     @property
     def _kept_waiting(self) -> bool:

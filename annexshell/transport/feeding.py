@@ -50,6 +50,8 @@ class Feed:
         self.watched = False
         """or any, while this is set; and at the end."""
         self.failure: Exception | None = None
+        self.since = trio.current_time()
+        """When there was news, or somebody began to look for it."""
         self._take = take
         self._told = told
         self._threaded = threaded
@@ -149,5 +151,6 @@ class Feed:
         self._report()
 
     def _report(self) -> None:
+        self.since = trio.current_time()
         self._news.set()
         self._told()

@@ -24,6 +24,7 @@ from annexshell.repository.hashing import Verifier
 from annexshell.repository.open import Repository
 from annexshell.repository.partial import Partial
 from annexshell.store import Outcome
+from annexshell.transport import fanout
 from annexshell.transport.branch import Branch
 from annexshell.transport.fanout import Fan
 from tests.support.async_tests import trio_test
@@ -244,3 +245,27 @@ async def test_the_disk_begins_early_only_where_it_is_synced(
         assert start == ends < end <= len(content)
         ends = end
     assert ends >= len(content) - 10 * MIB
+
+
+@trio_test
+async def test_a_disk_that_hangs_is_left_where_the_others_are_far_ahead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They have taken nothing, so that nobody keeps them waiting: that has an end too."""
+    nodes, key = nodes_at(tmp_path, 2), sha256_key(CONTENT)
+    interrupt(Content(nodes[1].repository), key, CONTENT[: 5 * MIB])
+    hanging, real = tmp_path_of(nodes[0].repository, key), Partial.append
+    goes_on = threading.Event()
+
+    def append(partial: Partial, chunk: bytes | memoryview) -> int:
+        if partial.path == str(hanging):
+            goes_on.wait()
+        return real(partial, chunk)
+
+    monkeypatch.setattr(Partial, "append", append)
+    monkeypatch.setattr(fanout, "DEAD", 0.3)
+    with trio.move_on_after(50) as limit:
+        await fanned_out(CONTENT, key, nodes)
+    goes_on.set()
+    assert not limit.cancelled_caught
+    assert [node.outcome for node in nodes] == [None, Outcome(True)]
