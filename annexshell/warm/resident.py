@@ -38,8 +38,8 @@ _LOOKING = 60.0
 _BACKLOG = 1024
 _MESSAGE = 1 << 16
 _RIGHTS = 16
-_SPARE, _MOST_SPARE = 2, 4
-"""Processes that wait for a launcher; how many where several came at once."""
+_SPARE, _MOST_SPARE = 2, 12
+"""Processes that wait for a launcher; how many while launchers wait for them."""
 _SHORT_LIVED = 3
 """Processes in a row that end before they had a session: something is wrong here."""
 
@@ -94,8 +94,10 @@ class Resident:
         events = self._poll.poll(self._patience() * 1000)
         for fd, _ in events:
             self._hear(fd)
-        if not events and not self._current():
-            raise Leave
+        if not events:
+            if not self._current():
+                raise Leave
+            self._dismiss()
         self._confirm()
 
     def _patience(self) -> float:
@@ -184,11 +186,25 @@ class Resident:
             _send(child, FRESH)
         # By this, launchers that wait see that the others before them are served.
         os.utime(self._place.socket)
-        self._fork_ahead(_SPARE if len(new) == 1 else _MOST_SPARE)
+        self._fork_ahead(_SPARE)
 
     def _fork_ahead(self, wanted: int) -> None:
-        for _ in range(wanted - sum(not c.taken for c in self._children.values())):
+        """Have so many wait, and more as long as some launcher has nobody yet."""
+        came = select.poll()
+        came.register(self._listener, select.POLLIN)
+        while (spare := len(self._spare())) < wanted or (
+            spare < _MOST_SPARE and came.poll(0)
+        ):
             self._fork()
+
+    def _spare(self) -> list[Child]:
+        return [child for child in self._children.values() if not child.taken]
+
+    def _dismiss(self) -> None:
+        """Nothing happens: those that a crowd was served by need not wait on."""
+        for child in self._spare()[_SPARE:]:
+            child.taken = child.confirmed = True
+            child.link.shutdown(socket.SHUT_RDWR)
 
     def _told(self, child: Child, text: bytes) -> None:
         """What one found out about a config all others may know."""
