@@ -49,7 +49,7 @@ def serve(request: SessionRequest) -> int:
     begin_logging(request)
     zerocopy.allowed = request.repository.config.boolean("annexshell.zerocopy", True)
     clock = None if request.clock is None else parse_clock(request.clock)
-    served = _store_for(request, clock)
+    served = store_for(request, clock)
     link = take_stdio()
     uuid = request.asked or request.repository.uuid
     # What was loaded stays; nobody needs to look through it again and again.
@@ -71,7 +71,8 @@ def _leaf(error: BaseException) -> BaseException:
     return error
 
 
-def _store_for(request: SessionRequest, clock: Clock | None) -> Served:
+def store_for(request: SessionRequest, clock: Clock | None) -> Served:
+    """Who answers what is asked. Raises what `proxied` does."""
     if request.asked is None:
         return local(request.repository, request.client, clock)
     # Most sessions are with the repository itself and need none of this.
@@ -85,19 +86,7 @@ async def _session(
     request: SessionRequest, served: Served, link: Link, uuid: UUID
 ) -> int:
     watching = Watching(request.repository)
-    session = Session(
-        Channel(link, Role.SERVER),
-        served.store,
-        _refuser(request),
-        served.negotiate,
-        git_service(request) if request.asked is None else None,
-        served.settle,
-        watch=watching.changed,
-        bypass=served.bypass,
-        audit=_audit(request),
-        distant=request.asked is not None,
-    )
-    _bound(session.channel, request.repository.config)
+    session = session_of(request, served, link, watching)
     code = _CUT_OFF
     try:
         async with trio.open_nursery() as nursery:
@@ -111,6 +100,26 @@ async def _session(
         # Also after a mistake of ours: what was promised at nodes ends with their links.
         await _finish(served)
     return code
+
+
+def session_of(
+    request: SessionRequest, served: Served, link: Link, watching: Watching
+) -> Session:
+    """What `converse` serves to whoever is at the other end of ``link``."""
+    session = Session(
+        Channel(link, Role.SERVER),
+        served.store,
+        _refuser(request),
+        served.negotiate,
+        git_service(request) if request.asked is None else None,
+        served.settle,
+        watch=watching.changed,
+        bypass=served.bypass,
+        audit=_audit(request),
+        distant=request.asked is not None,
+    )
+    _bound(session.channel, request.repository.config)
+    return session
 
 
 def _bound(channel: Channel, config: GitConfig) -> None:

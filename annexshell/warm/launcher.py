@@ -21,7 +21,9 @@ HERE, READY, GO = b"H", b"R", b"G"
 """A process is there for it; it was checked and may start, with its pid; it has the descriptors."""
 _WORD = "p2pstdio"
 _PATIENCE = 1.0
-"""Seconds until somebody has to have taken the session: a resident that is alive does."""
+"""Seconds until somebody has to have taken the session: a resident that is alive does,"""
+_TURNS = 8
+"""or as many times this, while it takes those of others."""
 _CHECKING = 30.0
 """Seconds for reading the config of the repository, which a disk may hold up."""
 _PASSED_ON = (_signal.SIGTERM, _signal.SIGHUP, _signal.SIGINT)
@@ -69,7 +71,7 @@ def _handed_over(where: Place) -> tuple[_socket.socket, int] | None:
     link = _reached(where)
     if link is None or not _is_ours(link):
         return None
-    if link.recv(1) != HERE:
+    if _first_word(link, where) != HERE:
         return None
     # Not before: what waits in the socket of one that hangs would be held open there.
     link.settimeout(_CHECKING)
@@ -94,6 +96,20 @@ def _alike(session: int) -> int:
     """
     posix.readlink("/proc/%d/ns/mnt" % session)
     return posix.pidfd_open(session)
+
+
+def _first_word(link: _socket.socket, where: Place) -> bytes:
+    """What whoever listens says first; many launchers may be before us. Raises OSError."""
+    seen = None
+    for _ in range(_TURNS):
+        try:
+            return link.recv(1)
+        except TimeoutError:
+            moved = posix.stat(where.socket).st_mtime_ns
+            if moved == seen:
+                raise
+            seen = moved
+    raise TimeoutError
 
 
 def _reached(where: Place) -> _socket.socket | None:

@@ -12,6 +12,7 @@ import gc
 import os
 import posix
 import select
+import shutil
 import signal
 import socket
 import struct
@@ -19,12 +20,15 @@ import time
 from contextlib import suppress
 from typing import NoReturn
 
+from annexshell.repository.keptconfig import KeptConfigs
+from annexshell.serve.rehearsal import prepare
+from annexshell.warm import session
 from annexshell.warm.installation import Installation
 from annexshell.warm.keyring import forget_login
 from annexshell.warm.loading import load_everything
 from annexshell.warm.place import Place, place_in
 from annexshell.warm.pool import Pool
-from annexshell.warm.session import FRESH, TAKEN, attend
+from annexshell.warm.session import ADMITTED, FRESH, NEWS, TAKEN, attend
 from annexshell.warm.settings import IDLE
 from annexshell.warm.standing import standing
 from annexshell.warm.starting import LISTENING, LOCK
@@ -34,6 +38,8 @@ _LOOKING = 60.0
 _BACKLOG = 1024
 _MESSAGE = 1 << 16
 _RIGHTS = 16
+_SPARE, _MOST_SPARE = 2, 12
+"""Processes that wait for a launcher; how many while launchers wait for them."""
 _SHORT_LIVED = 3
 """Processes in a row that end before they had a session: something is wrong here."""
 
@@ -47,14 +53,18 @@ class Child:
 
     def __init__(self, link: socket.socket) -> None:
         self.link = link
-        self.taken = self.admitted = False
+        self.taken = self.confirmed = self.admitted = False
 
 
 class Resident:
     """Serves at ``place``; what it keeps for sessions is in ``pool``."""
 
-    def __init__(self, place: Place, installation: Installation, pool: Pool) -> None:
+    def __init__(
+        self, place: Place, installation: Installation, pool: Pool, stage: str
+    ) -> None:
         self._place = place
+        self._stage = stage
+        self._configs = KeptConfigs()
         self._installation = installation
         self._pool = pool
         self._standing, _ = standing(os.getpid())
@@ -70,7 +80,7 @@ class Resident:
     def run(self) -> None:
         """Serve until there is a reason to leave."""
         try:
-            self._fork()
+            self._fork_ahead(1)
             os.close(LISTENING)
             while True:
                 self._step()
@@ -84,8 +94,11 @@ class Resident:
         events = self._poll.poll(self._patience() * 1000)
         for fd, _ in events:
             self._hear(fd)
-        if not events and not self._current():
-            raise Leave
+        if not events:
+            if not self._current():
+                raise Leave
+            self._dismiss()
+        self._confirm()
 
     def _patience(self) -> float:
         """Seconds until something is to be done; raises Leave when idle for too long."""
@@ -132,7 +145,9 @@ class Resident:
             _close_all_but(self._listener.fileno(), keeper.fileno())
             os.setsid()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            attend(self._listener, keeper, self._place.identity, self._standing)
+            resident = session.Resident(keeper, self._configs)
+            identity, like = self._place.identity, self._standing
+            attend(self._listener, resident, identity, like, self._stage)
         finally:
             os._exit(1)
 
@@ -146,23 +161,57 @@ class Resident:
             text, given = b"", []
         if not text:
             self._ended(fd, child)
+        elif text[:1] == NEWS:
+            self._told(child, text)
         elif child.admitted:
             self._answer(child, text, given)
-        elif child.taken:
+        elif child.taken and text[:1] == ADMITTED:
             child.admitted = True
-            (self._idle,) = struct.unpack("d", text)
+            (self._idle,) = struct.unpack("d", text[1:])
         elif text == TAKEN:
-            self._taken(child)
+            child.taken, self._unused = True, 0
 
-    def _taken(self, child: Child) -> None:
-        child.taken, self._unused = True, 0
+    def _confirm(self) -> None:
+        """Tell those that have a launcher by now whether all is as it was loaded.
+
+        What was looked at after all of them came is looked at once.
+        """
+        new = [c for c in self._children.values() if c.taken and not c.confirmed]
+        if not new:
+            return
         if not self._current():
             raise Leave
-        try:
-            child.link.send(FRESH)
-        except OSError:
-            self._since = time.monotonic()  # it ended: the next event says so
-        self._fork()
+        for child in new:
+            child.confirmed = True
+            _send(child, FRESH)
+        # By this, launchers that wait see that the others before them are served.
+        os.utime(self._place.socket)
+        self._fork_ahead(_SPARE)
+
+    def _fork_ahead(self, wanted: int) -> None:
+        """Have so many wait, and more as long as some launcher has nobody yet."""
+        came = select.poll()
+        came.register(self._listener, select.POLLIN)
+        while (spare := len(self._spare())) < wanted or (
+            spare < _MOST_SPARE and came.poll(0)
+        ):
+            self._fork()
+
+    def _spare(self) -> list[Child]:
+        return [child for child in self._children.values() if not child.taken]
+
+    def _dismiss(self) -> None:
+        """Nothing happens: those that a crowd was served by need not wait on."""
+        for child in self._spare()[_SPARE:]:
+            child.taken = child.confirmed = True
+            child.link.shutdown(socket.SHUT_RDWR)
+
+    def _told(self, child: Child, text: bytes) -> None:
+        """What one found out about a config all others may know."""
+        self._configs.told(text[1:])
+        for other in self._children.values():
+            if not other.taken and other is not child:
+                _send(other, text)
 
     def _answer(self, child: Child, text: bytes, given: list[int]) -> None:
         try:
@@ -183,12 +232,19 @@ class Resident:
         self._unused += 1
         if self._unused >= _SHORT_LIVED:
             raise Leave
-        self._fork()
+        self._fork_ahead(1)
 
     def _withdraw(self) -> None:
         """Leave nothing that could be taken for somebody who listens."""
+        shutil.rmtree(self._stage, ignore_errors=True)
         _unlink_own(self._place.socket, self._socket)
         _unlink_own(self._place.lock, os.fstat(LOCK))
+
+
+def _send(child: Child, text: bytes) -> None:
+    """One that ended says so itself; one that does not read does without."""
+    with suppress(OSError):
+        child.link.send(text, socket.MSG_DONTWAIT)
 
 
 def _unlink_own(path: bytes, own: os.stat_result) -> None:
@@ -212,6 +268,15 @@ def _listen(place: Place) -> socket.socket:
     listener.listen(_BACKLOG)
     os.rename(new, place.socket)
     return listener
+
+
+def _stage(place: Place) -> str:
+    """What is rehearsed on, new: an earlier resident may have left its own."""
+    path = os.fsdecode(place.socket) + ".stage"
+    shutil.rmtree(path, ignore_errors=True)
+    os.mkdir(path, 0o700)
+    prepare(path)
+    return path
 
 
 def _close_all_but(*kept: int) -> None:
@@ -241,4 +306,4 @@ def main(path: str) -> None:
     # What is loaded stays; writing to it for the collector's sake would copy its pages.
     gc.disable()
     gc.freeze()
-    Resident(place, installation, Pool()).run()
+    Resident(place, installation, Pool(), _stage(place)).run()

@@ -22,17 +22,23 @@ from annexshell.cli.commandline import Builtin, understand
 from annexshell.cli.commands import COMMANDS, Host
 from annexshell.cli.environment import become
 from annexshell.errors import AnnexshellError
+from annexshell.repository import config as gitconfig
 from annexshell.repository.config import GitConfig
 from annexshell.repository.gitlib import forget_home
-from annexshell.serve.rehearsal import rehearse
+from annexshell.repository.keptconfig import KeptConfigs
+from annexshell.serve import rehearsal
 from annexshell.warm.launcher import GO, HERE, READY
 from annexshell.warm.settings import allows_warm, warm_idle
 from annexshell.warm.standing import Standing, standing
 
-TAKEN, FRESH = b"T", b"F"
-"""To the resident: a launcher was accepted. Its answer, where all is as it was loaded."""
+TAKEN, FRESH, ADMITTED, NEWS = b"T", b"F", b"A", b"N"
+"""To the resident: a launcher was accepted. Its answer, where all is as it was loaded. Then:
+the session is served, with its warm-idle. And what begins all that the two tell each other
+of a repository's config, at any time."""
 _REQUEST = 1 << 22
-"""More than a message can have."""
+"""More than a message can have,"""
+_MESSAGE = 1 << 16
+"""and one of the resident's."""
 _PATIENCE = 10.0
 _DESCRIPTORS = 4
 
@@ -44,9 +50,9 @@ class Unfit(BaseException):
 class Taken(Host):
     """The session of a launcher, once it is admitted."""
 
-    def __init__(self, link: socket.socket, keeper: socket.socket) -> None:
+    def __init__(self, link: socket.socket, resident: Resident) -> None:
         self._link = link
-        self._keeper = keeper
+        self._resident = resident
         self._given: list[int] = []
         self.admitted = False
 
@@ -75,8 +81,9 @@ class Taken(Host):
 
     def admit(self, config: GitConfig) -> int:
         """See `Host`: from here on the client's descriptors are ours."""
-        if not allows_warm(config) or self._keeper.recv(1) != FRESH:
+        if not allows_warm(config):
             raise Unfit
+        self._resident.confirm()
         self._link.send(READY + b"%d" % os.getpid())
         if self._link.recv(1) != GO:
             raise Unfit
@@ -86,9 +93,7 @@ class Taken(Host):
             os.close(fd)
         self.admitted = True
         self._end_with_launcher()
-        self._keeper.settimeout(None)
-        self._keeper.send(struct.pack("d", warm_idle(config)))
-        return self._keeper.fileno()
+        return self._resident.admitted(warm_idle(config))
 
     def _end_with_launcher(self) -> None:
         """SIGTERM when the launcher ends: to whoever ends it, it is the session."""
@@ -111,18 +116,74 @@ class Taken(Host):
             return  # killed: nobody asks for it
 
 
+class Resident:
+    """The process that forked us, as the session talks to it by ``keeper``."""
+
+    def __init__(self, keeper: socket.socket, configs: KeptConfigs) -> None:
+        self._keeper = keeper
+        self._configs = configs
+        self._telling = keeper.dup()  # the session may close the other one
+        configs.tell = self._tell
+        gitconfig.known = configs.answer
+
+    def fileno(self) -> int:
+        return self._keeper.fileno()
+
+    def _tell(self, news: bytes) -> None:
+        try:
+            self._telling.send(NEWS + news, socket.MSG_DONTWAIT)
+        except OSError:
+            return  # it is gone or busy: somebody else will find out the same
+
+    def hear(self) -> bytes:
+        """What it says that is no news; empty if it has ended. Raises OSError."""
+        while (text := self._keeper.recv(_MESSAGE))[:1] == NEWS:
+            self._configs.told(text[1:])
+            if not self._said_more():
+                break
+        return text
+
+    def _said_more(self) -> bool:
+        poll = select.poll()
+        poll.register(self._keeper, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def taken(self) -> None:
+        self._keeper.send(TAKEN)
+        self._keeper.settimeout(_PATIENCE)
+
+    def confirm(self) -> None:
+        """Wait until it has found all as it was loaded. Raises Unfit and OSError."""
+        while (said := self.hear())[:1] == NEWS:
+            continue
+        if said != FRESH:
+            raise Unfit
+
+    def admitted(self, idle: float) -> int:
+        """Say that the session is served; the descriptor for what sessions keep."""
+        self._keeper.settimeout(None)
+        self._keeper.send(ADMITTED + struct.pack("d", idle))
+        return self._keeper.fileno()
+
+
 def attend(
-    listener: socket.socket, keeper: socket.socket, identity: bytes, like: Standing
+    listener: socket.socket,
+    resident: Resident,
+    identity: bytes,
+    like: Standing,
+    stage: str,
 ) -> None:
-    """Wait for a launcher and serve its session; never returns."""
+    """Wait for a launcher and serve its session; never returns.
+
+    At ``stage`` is what `rehearsal.prepare` made.
+    """
     code, taken = 1, None
     try:
-        rehearse()
-        standing(os.getpid())
-        link = _accepted(listener, keeper)
+        if not _waiting(listener):
+            _rehearse(stage)
+        link = _accepted(listener, resident)
         link.settimeout(_PATIENCE)
-        keeper.settimeout(_PATIENCE)
-        taken = Taken(link, keeper)
+        taken = Taken(link, resident)
         taken.receive(identity, like)
         code = _serve(taken)
     except (Unfit, OSError, KeyError, ValueError, EOFError, AnnexshellError):
@@ -138,28 +199,63 @@ def attend(
         os._exit(code)
 
 
-def _serve(taken: Taken) -> int:
+def _serve(host: Host) -> int:
     asked = understand(sys.argv[1:], COMMANDS)
     if not isinstance(asked, Builtin) or asked.command != "p2pstdio":
         raise Unfit
-    return shell.main(taken)
+    return shell.main(host)
 
 
-def _accepted(listener: socket.socket, keeper: socket.socket) -> socket.socket:
+class _Player(Host):
+    """Has the restricted shell go as far as it goes before it touches the client."""
+
+    def admit(self, config: GitConfig) -> int:
+        raise Unfit
+
+
+def _rehearse(stage: str) -> None:
+    """What can be done of a session before there is one."""
+    before = dict(os.environb)
+    become({**before, b"HOME": os.fsencode(stage), b"PATH": os.defpath.encode()})
+    gateway = os.path.join(stage, rehearsal.GATEWAY)
+    sys.argv = [
+        "annexshell",
+        "-c",
+        f"git-annex-shell p2pstdio '{gateway}' {rehearsal.CLIENT.decode()}",
+    ]
+    try:
+        standing(os.getpid())
+        _serve(_Player())
+    except Unfit:
+        rehearsal.rehearse(stage)
+    except (OSError, KeyError, AnnexshellError):
+        return  # somebody took the stage away: the session is slower without it
+    finally:
+        become(before)
+
+
+def _waiting(listener: socket.socket) -> bool:
+    """Whether a launcher is there already: then there is no time for anything else."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _accepted(listener: socket.socket, resident: Resident) -> socket.socket:
     """The next launcher; ends this process if the resident ends before it comes."""
     poll = select.poll()
     poll.register(listener, select.POLLIN)
-    poll.register(keeper, select.POLLIN)
+    poll.register(resident, select.POLLIN)
     while True:
         ready = dict(poll.poll())
-        if keeper.fileno() in ready:
+        if resident.fileno() in ready and not resident.hear():
             os._exit(0)
         try:
             link, _ = listener.accept()
         except (BlockingIOError, ConnectionError):
             continue
         listener.close()
-        keeper.send(TAKEN)
+        resident.taken()
         return link
 
 

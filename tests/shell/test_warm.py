@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -298,6 +299,34 @@ def test_the_config_of_a_repository_turns_it_off(server: Server) -> None:
     assert server.residents.sockets() == []
     server.start()
     one_cold(server)
+
+
+def test_a_change_of_the_config_is_seen_by_the_next_session(server: Server) -> None:
+    server.start()
+    for _ in range(4):  # what git said of it is known from one to the next
+        with server.session() as session:
+            session.greet()
+            assert is_warm(session.pid)
+            assert session.end().code == 0
+    server.config("annexshell.warm", "false")
+    one_cold(server)
+    server.config("annexshell.warm", "true")
+    server.config("annex.version", "11")
+    with server.session() as session:
+        assert session.hear() == b""
+        assert session.end().code != 0
+        assert "11" in session.stderr
+
+
+def test_a_resident_works_without_its_stage(server: Server) -> None:
+    server.start()
+    (stage,) = server.residents.folder.glob("*.stage")
+    shutil.rmtree(stage)
+    for _ in range(4):
+        with server.session() as session:
+            session.greet()
+            assert is_warm(session.pid)
+            assert session.end().code == 0
 
 
 def test_nobody_listens_any_more(server: Server) -> None:
