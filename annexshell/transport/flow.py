@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import math
 import os
 import socket
 import stat
@@ -25,26 +24,26 @@ _BRIEF, _ALONE = 0.001, 0.008
 """Seconds below which the process sleeps, and below which where no other task waits."""
 _TURN = 0.005
 """Seconds after which tasks that wait for other things have their turn."""
-_FULL = 15 / 16
 
 
 class Flow:
     """One direction of a peer: how much is on its way, and how fast that changes.
 
-    ``capacity`` in bytes; ``filling`` if the peer fills what we read, else it empties
-    what we write.
+    ``capacity`` in bytes; ``filling`` if the peer fills what we read, else it empties the
+    socket that we write to.
     """
 
     def __init__(self, fd: int, capacity: int, *, filling: bool) -> None:
         self._fd = fd
         self._capacity = capacity
         self._filling = filling
-        self._request = termios.FIONREAD if filling else _UNREAD[_kind(fd)]
+        self._request = termios.FIONREAD if filling else termios.TIOCOUTQ
         self._pace = Pace()
         self._level = 0
+        self._most = 0
         self._since = 0.0
 
-    async def rest(self, remaining: float = math.inf) -> bool:
+    async def rest(self, remaining: int) -> bool:
         """Pause until the peer is done with most of it, or of the ``remaining`` bytes.
 
         Returns whether bytes moved meanwhile. If not, the peer has to be waited for, and
@@ -52,40 +51,72 @@ class Flow:
         """
         self._level, self._since = self._held(), trio.current_time()
         if self._filling:
-            most = min(self._capacity, remaining) - self._level
+            self._most = min(self._capacity, remaining) - self._level
         else:
-            most = self._level
-        seconds = self._pace.pause(most)
+            self._most = self._level
+        seconds = self._pace.pause(self._most)
         if not seconds:
             return False
-        await _sleep(seconds)
+        self._pace.woken(await _sleep(seconds))
         return self.woken()
 
     def woken(self) -> bool:
         """Take note of what the peer did since `rest` began; False if that was nothing."""
-        level, seconds = self._held(), trio.current_time() - self._since
-        if self._filling:
-            moved, whole = level - self._level, level >= self._capacity * _FULL
-        else:
-            moved, whole = self._level - level, level == 0
-        self._pace.observe(moved, seconds, whole=whole)
+        seconds = trio.current_time() - self._since
+        moved = abs(self._held() - self._level)
+        # A socket that we write to says nothing before it has room for much.
+        self._pace.observe(moved, seconds, self._most, told=self._filling)
         return moved > 0
 
     def _held(self) -> int:
         return queued(self._fd, self._request)
 
 
-async def _sleep(seconds: float) -> None:
-    """Sleep ourselves as far as that keeps nobody from moving bytes.
+class Outflow:
+    """What a peer takes out of a pipe that we write to.
+
+    Nothing is asked of the pipe: whoever rests found it full, now and the last time, and
+    what moved in between is what fewer bytes remain. To ask takes the pipe's lock, which a
+    reader holds for as long as it copies, and for which the kernel waits by spinning.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._pace = Pace()
+        self._last: tuple[int, float] | None = None
+
+    async def rest(self, remaining: int) -> bool:
+        """Pause until the peer has taken most; False if it has to be waited for instead.
+
+        ``remaining`` bytes were not written yet.
+        """
+        now = trio.current_time()
+        if self._last is not None:
+            before, since = self._last
+            self._pace.observe(before - remaining, now - since, self._capacity)
+        self._last = remaining, now
+        seconds = self._pace.pause(self._capacity)
+        if seconds:
+            self._pace.woken(await _sleep(seconds))
+        return seconds > 0
+
+    def woken(self) -> None:
+        """It was waited for: what came of that is seen when it is full again."""
+
+
+async def _sleep(seconds: float) -> float:
+    """Sleep ourselves as far as that keeps nobody from moving bytes; how late we woke up.
 
     A sleep of trio's costs five times as much, and is counted in milliseconds.
     """
+    begun = trio.current_time()
     if seconds >= (_ALONE if others.waiting == 0 else _BRIEF):
         with others:
             # Not a part of a millisecond more than is needed, which poll would round up.
             await trio.sleep(int(seconds * 1000) / 1000)
-        return
+        return trio.current_time() - begun - seconds
     time.sleep(seconds)
+    late = trio.current_time() - begun - seconds
     # Also where that is all we ever wait, others have their turn, and we may be ended.
     now = time.monotonic()
     if others.waiting or now > others.turn:
@@ -93,6 +124,7 @@ async def _sleep(seconds: float) -> None:
         others.turn = now + _TURN
     else:
         await trio.lowlevel.checkpoint_if_cancelled()
+    return late
 
 
 class _Others:
@@ -112,25 +144,36 @@ class _Others:
 others = _Others()
 
 
-def flow(fd: int, length: int, *, filling: bool) -> Flow | None:
-    """The Flow for a payload of ``length`` bytes by ``fd``, which is widened for it.
+def inflow(fd: int, length: int) -> Flow | None:
+    """For a payload of ``length`` bytes that comes by ``fd``, which is widened for it.
 
     None where the payload is not large, or ``fd`` neither pipe nor socket.
     """
-    if length > _SMALL:
-        widen(fd)
-    if length < LARGE:
+    capacity = _capacity(fd, length, socket.SO_RCVBUF)
+    return Flow(fd, capacity, filling=True) if capacity else None
+
+
+def outflow(fd: int, length: int) -> Flow | Outflow | None:
+    """The same for a payload that goes by ``fd``."""
+    capacity = _capacity(fd, length, socket.SO_SNDBUF)
+    if not capacity:
         return None
+    if _kind(fd) == stat.S_IFIFO:
+        return Outflow(capacity)
+    return Flow(fd, capacity, filling=False)
+
+
+def _capacity(fd: int, length: int, option: int) -> int:
+    widen_for(fd, length)
+    if length < LARGE:
+        return 0
     kind = _kind(fd)
     if kind == stat.S_IFIFO:
-        capacity = fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
-    elif kind == stat.S_IFSOCK:
-        option = socket.SO_RCVBUF if filling else socket.SO_SNDBUF
+        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
+    if kind == stat.S_IFSOCK:
         with socket.socket(fileno=os.dup(fd)) as peer:
-            capacity = peer.getsockopt(socket.SOL_SOCKET, option)
-    else:
-        return None
-    return Flow(fd, capacity, filling=filling)
+            return peer.getsockopt(socket.SOL_SOCKET, option)
+    return 0
 
 
 def queued(fd: int, request: int = termios.FIONREAD) -> int:
@@ -157,11 +200,15 @@ def widen(fd: int) -> None:
         return
 
 
+def widen_for(fd: int, length: int) -> None:
+    """`widen` for a payload of ``length`` bytes, if it is worth it."""
+    if length > _SMALL:
+        widen(fd)
+
+
 def _kind(fd: int) -> int:
     return stat.S_IFMT(os.fstat(fd).st_mode)
 
 
 _INT = struct.Struct("i")
 _ZERO = _INT.pack(0)
-_UNREAD = {stat.S_IFIFO: termios.FIONREAD, stat.S_IFSOCK: termios.TIOCOUTQ}
-"""How to ask for what a peer has not read yet."""

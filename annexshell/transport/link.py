@@ -24,7 +24,7 @@ from annexshell.errors import LinkClosed, LinkStalled, PayloadStalled
 from annexshell.model.duration import spell_duration
 from annexshell.model.payload import Payload
 from annexshell.transport import syscalls
-from annexshell.transport.flow import Flow, flow, others
+from annexshell.transport.flow import Flow, Outflow, inflow, others, outflow
 from annexshell.transport.guard import Guard
 
 _LOOKING = 0.5
@@ -48,7 +48,8 @@ class Link:
         self._listening = 0
         self._failure: LinkStalled | None = None
         self._reads, self._writes = Guard(), Guard()
-        self._outflow: Flow | None = None
+        self._outflow: Flow | Outflow | None = None
+        self._payload: Payload | None = None
         self._is_file = stat.S_ISREG(os.fstat(reading).st_mode)
         self._found = {fd: os.get_blocking(fd) for fd in {reading, writing}}
         for fd in self._found:
@@ -128,26 +129,30 @@ class Link:
             self.stall = found
 
     @contextmanager
-    def paced(self, payload: Payload) -> Iterator[None]:
-        """What is written in the block is ``payload``: `writable` waits for much of it."""
-        self._outflow = flow(self.writing, payload.remaining, filling=False)
+    def paced(self, payload: Payload) -> Iterator[bool]:
+        """What is moved in the block is ``payload``: `writable` waits for room for much.
+
+        Whether it does: only if there is much, and a pipe or socket to take it.
+        """
+        self._outflow = outflow(self.writing, payload.remaining)
+        self._payload = payload
         try:
-            yield
+            yield self._outflow is not None
         finally:
-            self._outflow = None
+            self._outflow = self._payload = None
 
     async def writable(self) -> None:
         """Return when the peer takes bytes. Raises LinkStalled."""
         self._check()
-        outflow = self._outflow
-        if outflow is None or not await outflow.rest():
+        flow, payload = self._outflow, self._payload
+        if flow is None or payload is None or not await flow.rest(payload.remaining):
             seconds, wait = self.stall, trio.lowlevel.wait_writable
             with others:
                 done = await self._writes.wait(wait, self.writing, seconds)
             if not done:
                 raise self._stalled("took no more bytes", seconds)
-            if outflow is not None:
-                outflow.woken()
+            if flow is not None:
+                flow.woken()
         self._moved = trio.current_time()
 
     def arrival(self, payload: Payload) -> Callable[[], Awaitable[None]]:
@@ -156,16 +161,16 @@ class Link:
         It returns when more is there, and of a large payload when much is. It raises
         PayloadStalled.
         """
-        inflow = flow(self.reading, payload.length, filling=True)
+        flow = inflow(self.reading, payload.length)
 
         async def ready() -> None:
-            if inflow is None:
+            if flow is None:
                 await self.payload_ready()
-            elif await inflow.rest(payload.remaining):
+            elif await flow.rest(payload.remaining):
                 self._moved = trio.current_time()
             else:
                 await self.payload_ready()
-                inflow.woken()
+                flow.woken()
 
         return ready
 

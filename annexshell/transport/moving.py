@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from annexshell.errors import LinkClosed, PayloadShort, PayloadUnreadable
 from annexshell.model.payload import Payload
 from annexshell.transport import syscalls, zerocopy
-from annexshell.transport.flow import widen
+from annexshell.transport.flow import widen, widen_for
 from annexshell.transport.link import Link
 from annexshell.transport.syscalls import CHUNK, Unsupported
 
@@ -39,13 +39,12 @@ async def send(payload: Payload, link: Link) -> None:
     LinkClosed if the sink is gone or takes no more.
     """
     substitutes = _Substitutes(payload)
-    with link.paced(payload):
-        while True:
-            try:
-                return await _send(payload, link)
-            except PayloadShort as error:
-                if not await substitutes.found(error):
-                    raise
+    while True:
+        try:
+            return await _send(payload, link)
+        except PayloadShort as error:
+            if not await substitutes.found(error):
+                raise
 
 
 async def _send(payload: Payload, link: Link) -> None:
@@ -200,33 +199,38 @@ async def _by_what_works(payload: Payload, link: Link) -> None:
 
 async def by_sendfile(payload: Payload, link: Link) -> None:
     """From a file. As all ways: raises Unsupported before the first byte, and OSError."""
-    while payload.remaining:
-        assert payload.position is not None
-        count = await syscalls.sendfile(
-            link.writing,
-            payload.descriptor,
-            payload.position,
-            payload.remaining,
-            link.writable,
-        )
-        if count == 0:
-            return
-        payload.moved(count)
+    with link.paced(payload) as paced:
+        while payload.remaining:
+            assert payload.position is not None
+            count = await syscalls.sendfile(
+                link.writing,
+                payload.descriptor,
+                payload.position,
+                payload.remaining,
+                link.writable,
+            )
+            if count == 0:
+                return
+            payload.moved(count)
+            if paced and payload.remaining:
+                # It is full: to be told so would mean waiting for the reader's copy.
+                await link.writable()
 
 
 async def by_splice(payload: Payload, link: Link) -> None:
     """From a pipe, or to one."""
-    while payload.remaining:
-        count = await syscalls.splice(
-            link.writing,
-            payload.descriptor,
-            min(payload.remaining, CHUNK),
-            payload.ready,
-            link.writable,
-        )
-        if count == 0:
-            return
-        payload.moved(count)
+    with link.paced(payload):
+        while payload.remaining:
+            count = await syscalls.splice(
+                link.writing,
+                payload.descriptor,
+                min(payload.remaining, CHUNK),
+                payload.ready,
+                link.writable,
+            )
+            if count == 0:
+                return
+            payload.moved(count)
 
 
 async def by_pipe(payload: Payload, link: Link) -> None:
@@ -260,5 +264,6 @@ async def by_pipe(payload: Payload, link: Link) -> None:
 
 
 async def by_copy(payload: Payload, link: Link) -> None:
-    """Through our memory."""
+    """Through our memory; a pause would only let that grow cold."""
+    widen_for(link.writing, payload.remaining)
     await feed(payload, link.write)

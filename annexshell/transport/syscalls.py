@@ -7,12 +7,9 @@ answers EAGAIN, so nothing here ever waits for one.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Awaitable, Callable
-from functools import cache
-from typing import cast
 
 import trio
 
@@ -99,31 +96,6 @@ async def splice(
                 await _readable(source, source_ready)
         except OSError as error:
             raise _translated(error) from error
-
-
-def tee(source: int, out: int, count: int) -> int:
-    """Let the pipe ``out`` have up to ``count`` bytes that stay in the pipe ``source``.
-
-    Never waits; 0 where nothing is there, or no room. Always what will be read next, so
-    whoever tees to several, and has read no less than any of them was given, knows how far
-    each of them is. Raises Unsupported where one of them is no pipe, and OSError.
-    """
-    done = int(_tee()(source, out, count, os.SPLICE_F_NONBLOCK))
-    if done >= 0:
-        return done
-    number = ctypes.get_errno()
-    if number == errno.EAGAIN:
-        return 0
-    raise _translated(OSError(number, os.strerror(number)))
-
-
-@cache
-def _tee() -> Callable[[int, int, int, int], int]:
-    """Python has no os.tee."""
-    function = ctypes.CDLL(None, use_errno=True).tee
-    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
-    function.restype = ctypes.c_ssize_t
-    return cast("Callable[[int, int, int, int], int]", function)
 
 
 async def _readable(fd: int, ready: Wait | None) -> None:

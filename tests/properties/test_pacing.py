@@ -18,17 +18,18 @@ _SPEEDS = st.floats(1e6, 2e9)
 
 @given(
     seen=st.lists(
-        st.tuples(st.integers(0, 1 << 22), st.floats(0, 1000), st.booleans()),
+        st.tuples(st.integers(0, 1 << 22), st.floats(0, 1000), _SIZES),
         max_size=20,
     ),
     most=st.integers(0, 1 << 21),
 )
 def test_pauses_are_bounded_whatever_was_seen(
-    seen: list[tuple[int, float, bool]], most: int
+    seen: list[tuple[int, float, int]], most: int
 ) -> None:
     pace = Pace()
-    for moved, seconds, whole in seen:
-        pace.observe(moved, seconds, whole=whole)
+    for moved, seconds, size in seen:
+        pace.observe(moved, seconds, size)
+        pace.pause(size)
     pause = pace.pause(most)
     assert pause == 0 or SHORTEST <= pause <= LONGEST
 
@@ -38,7 +39,7 @@ def test_what_remains_is_waited_for_no_longer_than_it_takes(
     rate: float, most: int
 ) -> None:
     pace = Pace()
-    pace.observe(int(rate / 1000), 0.001, whole=False)
+    pace.observe(int(rate / 1000), 0.001, rate)
     assert pace.pause(most) <= most / rate * 1.01
 
 
@@ -55,7 +56,7 @@ class Cycles:
         for _ in range(cycles):
             pause = self.pace.pause(self.size) or _PIECE / speed
             taken = min(int(pause * speed), self.size)
-            self.pace.observe(taken, pause, whole=taken == self.size)
+            self.pace.observe(taken, pause, self.size)
             self.idle += max(pause - self.size / speed, 0)
             self.time += pause
             self.moved += taken

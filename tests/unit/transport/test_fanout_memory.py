@@ -294,13 +294,18 @@ async def test_a_cancelled_one_ends_what_it_has_begun() -> None:
         token.run_sync_soon(begun.set)
         goes_on.wait()
 
+    async def later() -> None:
+        # Not before it was told: the thread would begin another.
+        await trio.testing.wait_all_tasks_blocked()
+        goes_on.set()
+
     with fan_of(origin) as fan:
         one = Direct(fan.branch(0, "here"), work=work)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(run, fan, one)
             await begun.wait()
             nursery.cancel_scope.cancel()
-            goes_on.set()
+            trio.lowlevel.spawn_system_task(later)
     assert one.verdict is None
     assert CONTENT.startswith(one.heard) and 0 < len(one.heard) <= MIB
 
