@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -15,6 +16,9 @@ from tests.support.client import Client, Repo
 from tests.support.gateway import Gateway
 from tests.support.session import Session, on_pipes
 from tests.support.world import World
+
+_SETTLED = 0.2
+"""Seconds after which a change of the config is not new any more."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,9 @@ class Scene:
                 repo.git("config", name, value)
         self._applied |= changed
         if changed:
+            # A config that was written just now may change unseen, so what git says of it
+            # is not kept. In everyday use it was written long ago.
+            time.sleep(_SETTLED)
             self.do(contender, self.repo.uuid, check_absent)
 
     def do(self, contender: Contender, uuid: str, work: Work) -> None:

@@ -17,7 +17,7 @@ import pytest
 from tests.support.process import LIMIT, Result, run
 from tests.support.session import CLIENT_UUID, Session, p2pstdio, sha256_key
 from tests.support.shell import UUID_HERE, environment, git, make_annex, write_identity
-from tests.support.warm import Residents, ended, is_warm, sessions_of
+from tests.support.warm import Residents, ended, is_warm, kill, sessions_of
 
 CONTENT = b"hello"
 KEY = sha256_key(CONTENT)
@@ -221,11 +221,11 @@ def test_a_killed_session_is_an_error_that_asks_for_another_try(server: Server) 
 
 
 def test_a_session_does_not_need_its_resident(server: Server) -> None:
-    server.start()
+    resident = server.start()
     with server.session() as session:
         session.greet()
         assert is_warm(session.pid)
-        server.residents.stop()
+        kill(resident)
         assert session.put(KEY, CONTENT).startswith(b"SUCCESS")
         assert session.end().code == 0
     assert server.residents.sockets() != []

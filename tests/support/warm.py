@@ -103,7 +103,7 @@ class Residents:
             with contextlib.suppress(ProcessLookupError):  # it just left
                 os.kill(pid, signal.SIGSTOP)
                 for one in (*descendants(pid), pid):
-                    _kill(one)
+                    kill(one)
 
     def _holders(self) -> list[int]:
         """The residents that have the lock of their place."""
@@ -116,7 +116,8 @@ class Residents:
         return found
 
 
-def _kill(pid: int) -> None:
+def kill(pid: int) -> None:
+    """Kill one process, and see it end."""
     with contextlib.suppress(ProcessLookupError):  # it just ended
         fd = os.pidfd_open(pid)
         try:
