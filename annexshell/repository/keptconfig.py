@@ -92,6 +92,7 @@ class KeptConfigs:
         text: bytes,
     ) -> None:
         if program not in self._systems:
+            _variables(environ)
             # Only now is it known which files count: the next session's answer is kept.
             self._tell((program, _system_file(environ)))
             return

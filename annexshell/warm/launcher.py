@@ -129,7 +129,7 @@ def _reached(where: Place) -> _socket.socket | None:
 def _send_all(link: _socket.socket, identity: bytes) -> None:
     """What a cold start would find: words, environment, descriptors and directory."""
     words = [word.encode("utf-8", "surrogateescape") for word in sys.argv]
-    request = marshal.dumps((identity, words, dict(posix.environ)))
+    request = identity + marshal.dumps((words, dict(posix.environ)))
     directory = posix.open(".", posix.O_PATH | posix.O_CLOEXEC)
     rights = b"".join(fd.to_bytes(4, sys.byteorder) for fd in (0, 1, 2, directory))
     try:

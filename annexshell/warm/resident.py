@@ -185,7 +185,10 @@ class Resident:
             child.confirmed = True
             _send(child, FRESH)
         # By this, launchers that wait see that the others before them are served.
-        os.utime(self._place.socket)
+        try:
+            os.utime(self._place.socket)
+        except OSError as error:
+            raise Leave from error
         self._fork_ahead(_SPARE)
 
     def _fork_ahead(self, wanted: int) -> None:
