@@ -273,6 +273,7 @@ class Locking:
         """
         if self._annex.separate_locks:
             return None
+        self._annex.make_directories(self._annex.paths.annex_dir)  # gcrypt: none yet
         guard = self._locks.wait_lock(self._annex.paths.sentinal, exclusive=False)
         try:
             upgraded = self._annex.recheck().separate_locks

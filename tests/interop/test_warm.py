@@ -20,12 +20,14 @@ def served(world: World, current: Client, place: Path) -> Repo:
     return Repo.create(world, current, place / "srv", bare=True)
 
 
-def launchers(server: SshServer) -> list[int]:
-    """The programs behind forced commands, and the shells around them."""
-    found = []
+def launchers(server: SshServer, served: Repo) -> list[int]:
+    """The programs that were started for sessions with this repository."""
+    found, where = [], bytes(served.path)
     for pid in descendants(server.process.pid):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if any(word.endswith(b"/annexshell") for word in words):
+        # Others may have sessions of earlier tests, which come to their end.
+        ours = any(word.endswith(b"/annexshell") for word in words)
+        if ours and any(where in word for word in words):
             found.append(pid)
     return found
 
@@ -33,7 +35,7 @@ def launchers(server: SshServer) -> list[int]:
 def handed_over(server: SshServer, served: Repo) -> bool:
     with over_ssh(server, "ours", served) as session:
         assert session.greet() == served.uuid.encode(), session.stderr
-        (launcher,) = launchers(server)
+        (launcher,) = launchers(server, served)
         warm = is_warm(launcher)
         assert session.end().code == 0
     return warm

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -200,6 +201,15 @@ def test_before_version_10_the_object_is_locked(tmp_path: Path, version: str) ->
     assert holder_of(content.annex.paths.sentinal) is None
     assert drop(content, KEY)
     assert content.lock_shared(KEY) is None
+
+
+def test_a_repository_that_never_had_content_can_be_locked(tmp_path: Path) -> None:
+    """As one of git-remote-gcrypt is, which nobody initialises."""
+    repository = make_repository(tmp_path / "r", version="8")
+    shutil.rmtree(repository.annex_dir)
+    guard = Content(repository)._locking.guard()
+    assert guard is not None
+    guard.close()
 
 
 def test_an_upgrade_is_noticed(tmp_path: Path) -> None:
