@@ -81,7 +81,8 @@ class Scene:
             # A config that was written just now may change unseen, so what git says of it
             # is not kept. In everyday use it was written long ago.
             time.sleep(_SETTLED)
-            self.do(contender, self.repo.uuid, check_absent)
+            for uuid in (2 if contender.warm else 1) * [*self.ways.values()]:
+                self.do(contender, uuid, check_absent)
 
     def do(self, contender: Contender, uuid: str, work: Work) -> None:
         """A session that is not measured."""
