@@ -187,17 +187,19 @@ class LocalStore:
             recorded = self._hook.due = True
 
         branch = self._branch
-        removed = content.remove(
-            key,
-            before,
-            boot_seconds,
-            prepare=partial(self._branch.check_recordable, key, self.uuid),
-            record=partial(note, partial(self._branch.record, key, self.uuid, False)),
-            recording=partial(self._recording, branch, key, note),
-            trash=None if self._trash is None else self._keep_elsewhere,
-        )
-        # Only now, so that all that the removal freed is freed in one commit of the disk's.
-        branch.sync()
+        try:
+            removed = content.remove(
+                key,
+                before,
+                boot_seconds,
+                prepare=partial(branch.check_recordable, key, self.uuid),
+                record=lambda: note(partial(branch.record, key, self.uuid, False)),
+                recording=partial(self._recording, branch, key, note),
+                trash=None if self._trash is None else self._keep_elsewhere,
+            )
+        finally:
+            # Only now: what was freed is freed in one commit. Also after a late failure.
+            branch.sync()
         if removed and not recorded:
             # It was gone already; what the log says may be older.
             self._mend(partial(self._say_it_is_gone, key))

@@ -27,8 +27,11 @@ from annexshell.repository.gitprocess import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     Fact = tuple[object, ...]
+    News = tuple[Any, ...]
+    """A program and the system's file for it; or a git directory, its facts and text."""
 
 LONGEST = 32 << 10
 """Bytes of a text that is kept,"""
@@ -101,24 +104,25 @@ class KeptConfigs:
         if _may_be_kept(text) and _at_rest(before):
             self._tell((git_dir, before, text))
 
-    def _tell(self, news: Fact) -> None:
+    def _tell(self, news: News) -> None:
         self._note(news)
         if self.tell is not None:
-            self.tell(marshal.dumps(news))  # type: ignore[arg-type]  # they are plain
+            self.tell(marshal.dumps(news))
 
     def told(self, news: bytes) -> None:
         """Know what another process has learned of and told."""
         self._note(marshal.loads(news))
 
-    def _note(self, news: Fact) -> None:
+    def _note(self, news: News) -> None:
         if len(news) == 2:
-            self._systems = {**self._systems, news[0]: news[1]}  # type: ignore[dict-item]  # as told
+            program, system = news
+            self._systems[program] = system
             return
         git_dir, facts, text = news
-        self._texts.pop(git_dir, None)  # type: ignore[call-overload]  # as told
+        self._texts.pop(git_dir, None)
         while len(self._texts) >= MOST:
             del self._texts[next(iter(self._texts))]
-        self._texts[git_dir] = facts, text  # type: ignore[index,assignment]  # as told
+        self._texts[git_dir] = facts, text
 
     def _facts(
         self, git_dir: str, program: Fact, environ: Mapping[str, str]

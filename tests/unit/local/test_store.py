@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from annexshell.errors import PayloadShort, RepositoryReplaced
+from annexshell.errors import PayloadShort, RepositoryReplaced, StorageFailed
 from annexshell.local import store as store_module
 from annexshell.local.store import LocalStore
 from annexshell.model.ids import UUID
@@ -18,6 +18,7 @@ from annexshell.model.key import Key
 from annexshell.repository import filelock
 from annexshell.repository.branch import Branch
 from annexshell.repository.journal import Journal
+from annexshell.repository.locking import Locking
 from annexshell.repository.open import open_repository
 from annexshell.repository.pidlock import PidLock
 from annexshell.store import AlreadyHave
@@ -111,6 +112,24 @@ async def test_the_record_of_a_removal_is_on_the_disk_before_it_is_done(
     assert (await store.remove(K)).ok
     # Its text before its name; and its name last, when all is freed that is.
     assert steps == ["sync journal", "rename", *["rmdir"] * 3, "sync journal"]
+
+
+@trio_test
+async def test_the_record_of_a_removal_is_on_the_disk_though_it_ends_badly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "r"
+    store = store_at(path)
+    assert (await sent(store, K, CONTENT)).ok
+    steps = watch_disk(monkeypatch)
+
+    def broken(*_: object, **__: object) -> None:
+        raise StorageFailed(action="tidying up", where=str(path), detail="broken")
+
+    monkeypatch.setattr(Locking, "clear", broken)
+    with pytest.raises(StorageFailed):
+        await store.remove(K)
+    assert steps[-2:] == ["rename", "sync journal"]
 
 
 @trio_test
