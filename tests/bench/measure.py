@@ -157,7 +157,8 @@ def interleaved(
     """Run all in turn, again and again, so that each sees the same machine.
 
     Each round begins with another one: what only the first or the last of a round feels
-    falls on all alike.
+    falls on all alike. Every other round goes backwards, so that none always comes after
+    the same one, whose writes the disk may still be busy with.
     """
     costs: dict[str, list[list[Cost]]] = {one.name: [] for one in contenders}
     for contender in contenders:
@@ -169,5 +170,6 @@ def interleaved(
 
 def _rounds(contenders: Sequence[Contender], times: int) -> Iterator[Contender]:
     for first in range(times):
+        step = -1 if first % 2 else 1
         for place in range(len(contenders)):
-            yield contenders[(first + place) % len(contenders)]
+            yield contenders[(first + step * place) % len(contenders)]

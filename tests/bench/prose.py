@@ -56,7 +56,8 @@ HOW_IT_IS_MEASURED = """\
   step with the others; until the last has ended.
 - **Real client**: `git annex get` through sshd, from a node behind the gateway (proxied) and from
   the same node's own url (direct). The client's own work, its hashing and ssh's encryption
-  are in both. Its first two lines compare ways and not programs.
+  are in both. Its first two lines compare ways and not programs. Its processor time is that of all
+  of them: the client, its ssh, the ssh server and the sessions.
 - **Wall** is by the clock of the bench. Where it and the programs need more than the
   machine's cores they wait for each other; processor time is the steadier figure.
 - **Processor** is user and system time of all processes. Of a cold session: what was started for

@@ -31,6 +31,22 @@ def test_every_round_begins_with_another_one_after_one_that_does_not_count() -> 
     assert costs[COLD] == [[Cost(3)], [Cost(6)], [Cost(7)]]
 
 
+def test_none_always_comes_after_the_same_one() -> None:
+    contenders = [Contender(name, "/program") for name in "abcd"]
+    ran: list[str] = []
+
+    def once(contender: Contender) -> list[Cost]:
+        ran.append(contender.name)
+        return [Cost(1)]
+
+    interleaved(contenders, 4, once)
+    counted = ran[len(contenders) :]
+    assert "".join(counted) == "abcdbadccdabdcba"
+    for name in "abcd":
+        after = {one for one, next_ in zip(ran[3:], counted) if next_ == name}
+        assert len(after - {name}) >= 2, (name, after)
+
+
 def test_comparisons_pair_the_runs_of_each_name() -> None:
     def once(contender: Contender) -> list[Cost]:
         factor = 2 if contender == SIDES.theirs else 1
