@@ -74,7 +74,13 @@ def sides(ours: str, theirs: str, *, warm: bool) -> Sides:
 
 
 def _settings(warm: str) -> dict[str, str]:
-    return {"annexshell.warm": warm, "annexshell.fsync": "true"}
+    return {
+        "annexshell.warm": warm,
+        # As where nobody sets it. In the 60 s of the tests' world it leaves while a scene is
+        # made, or while git-annex-shell has its turns on a busy machine.
+        "annexshell.warm-idle": "600s",
+        "annexshell.fsync": "true",
+    }
 
 
 def install_launchers(directory: Path) -> None:
