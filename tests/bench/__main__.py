@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import sys
 from dataclasses import asdict
+from importlib import import_module
 
 from tests.bench import table
 from tests.bench.machine import facts
@@ -83,7 +84,7 @@ def main() -> int:
     # So that the resident, the ssh server and all repositories go with us.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if options.draws:
-        import matplotlib  # noqa: F401  # before the run rather than after it
+        import_module("matplotlib")  # fails before the run rather than after it
     try:
         if options.source is None:
             results = measure(options)
