@@ -6,9 +6,13 @@ import ast
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
+
+# One worker reads all modules, for all these tests.
+pytestmark = pytest.mark.xdist_group("architecture")
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "annexshell"
@@ -115,15 +119,17 @@ def read(path: Path) -> Module:
     return Module(name, ast.parse(text), len(text.splitlines()))
 
 
-MODULES = [read(path) for path in sorted(PACKAGE.rglob("*.py"))]
+@cache
+def modules() -> list[Module]:
+    return [read(path) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
 def every_module(test: Callable[[Module], None]) -> Callable[[], None]:
     """Decorator: one test for all modules; thousands would cost seconds to collect."""
 
     def run() -> None:
-        assert MODULES
-        for module in MODULES:
+        assert modules()
+        for module in modules():
             test(module)
 
     run.__name__, run.__doc__ = test.__name__, test.__doc__

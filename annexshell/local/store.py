@@ -374,7 +374,9 @@ async def _verdict(opened: OpenObject) -> Validity:
 
 
 def _load_git() -> None:
-    import annexshell.repository.gitlib  # noqa: F401
+    import annexshell.repository.gitlib as loaded
+
+    del loaded
 
 
 @attrs.define

@@ -30,9 +30,10 @@ def note(annex: Annex, changed: Mapping[bytes, Identity]) -> None:
     log = annex.paths.annex_dir + "/restage.log"
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
     lock = annex.paths.annex_dir + "/restage.lck"
-    with storage("noting files to restage", log), annex.locks.wait_lock(
-        lock, exclusive=True
-    ) as held:
+    with (
+        storage("noting files to restage", log),
+        annex.locks.wait_lock(lock, exclusive=True) as held,
+    ):
         annex.sharing.share(held.fd)
         fd = os.open(log, flags | os.O_NONBLOCK, 0o666)
         try:

@@ -168,19 +168,24 @@ class _Talk:
             self._to.close()
 
 
+# As libgit2: a pushed refs/replace/ must not change what the branch says.
+_OPTIONS = ("-c", "safe.directory=*", "--no-replace-objects")
+
+
 @contextmanager
 def _git(git_dir: str, *words: str) -> Iterator[subprocess.Popen[bytes]]:
     """git, running; BranchUnreadable with what it said where it ends with an error."""
-    # As libgit2: a pushed refs/replace/ must not change what the branch says.
-    options = ("-c", "safe.directory=*", "--no-replace-objects")
-    with tempfile.TemporaryFile() as said, subprocess.Popen(
-        [*inert_git(git_dir), *options, *words],
-        bufsize=0,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=said,
-        env=inert_environment(),
-    ) as process:
+    with (
+        tempfile.TemporaryFile() as said,
+        subprocess.Popen(
+            [*inert_git(git_dir), *_OPTIONS, *words],
+            bufsize=0,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            env=inert_environment(),
+        ) as process,
+    ):
         assert process.stdin is not None and process.stdout is not None
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):  # the account may have too many of that size

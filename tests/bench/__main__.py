@@ -10,21 +10,23 @@ from __future__ import annotations
 import signal
 import sys
 from dataclasses import asdict
+from importlib import import_module
 
 from tests.bench import table
 from tests.bench.machine import facts
+from tests.bench.measure import Row
 from tests.bench.options import Options, parse
 from tests.bench.resident import NoResident
-from tests.bench.results import Comparison, Results
+from tests.bench.results import Results
 from tests.bench.running import NotInstalled, chosen, compare, prepared, rows
 
 
 def measure(options: Options) -> Results:
-    """Measure what was chosen, and print each row as soon as it is done.
+    """Measure what was chosen; print each row, and keep it, as soon as it is done.
 
-    What was measured is not lost when sessions are no longer warm: "stopped" says so.
+    What was measured is not lost when sessions are no longer warm, or the run is
+    interrupted: "stopped" says so.
     """
-    found: list[Comparison] = []
     told = {name: str(value) for name, value in asdict(options.amounts).items()}
     told |= {"only": options.only, "sessions": "cold" if options.cold else "warm"}
     with prepared(cold=options.cold) as (ground, stack):
@@ -36,16 +38,29 @@ def measure(options: Options) -> Results:
             for row in rows(ground, options.amounts, stack)
             if chosen(row, options.only)
         )
+        results = Results(machine, told, ())
         try:
             for row in wanted:
-                if not found or row.group != found[-1].group:
-                    print(f"\n{row.group} (beside git-annex-shell, or as it says)")
-                for comparison in compare(row, options.amounts.times):
-                    found.append(comparison)
-                    print(table.line(comparison), flush=True)
+                _begin(row, results)
+                results = results.with_more(compare(row, options.amounts.times))
+                tell(row, results, options)
         except NoResident as reason:
-            told["stopped"] = str(reason)
-    return Results(machine, told, tuple(found))
+            return results.stopped(str(reason))
+    return results
+
+
+def _begin(row: Row, results: Results) -> None:
+    last = results.comparisons[-1:]
+    if not last or row.group != last[0].group:
+        print(f"\n{row.group} (beside git-annex-shell, or as it says)", flush=True)
+
+
+def tell(row: Row, results: Results, options: Options) -> None:
+    """Print the row, the last of the results, and keep all there are as ``--json`` says."""
+    for comparison in results.comparisons[-len(row.names) * len(row.pairs) :]:
+        print(table.line(comparison), flush=True)
+    if options.json is not None:
+        results.stopped("interrupted").write(options.json)
 
 
 def keep(results: Results, options: Options) -> None:
@@ -69,7 +84,7 @@ def main() -> int:
     # So that the resident, the ssh server and all repositories go with us.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     if options.draws:
-        import matplotlib  # noqa: F401  # before the run rather than after it
+        import_module("matplotlib")  # fails before the run rather than after it
     try:
         if options.source is None:
             results = measure(options)

@@ -68,12 +68,16 @@ def hash_speed() -> float:
 
 
 def file_system(mounts: str, place: Path) -> str:
-    """The type of the file system at ``place``, from the text of /proc/mounts."""
+    """The file system at ``place`` and how it is mounted, from the text of /proc/mounts.
+
+    Options are told because they count: with "discard" a commit after something was
+    removed waits for the device.
+    """
     found = ("/", "unknown")
     for line in mounts.splitlines():
-        _, point, kind, *_ = line.split()
+        _, point, kind, options, *_ = line.split()
         if place.is_relative_to(point) and len(point) >= len(found[0]):
-            found = (point, kind)
+            found = (point, f"{kind} ({options.replace(',', ', ')})")
     return found[1]
 
 

@@ -58,6 +58,14 @@ HOW_IT_IS_MEASURED = """\
   the same node's own url (direct). The client's own work, its hashing and ssh's encryption
   are in both. Its first two lines compare ways and not programs. Its processor time is that of all
   of them: the client, its ssh, the ssh server and the sessions.
+  are in both. Its first two lines compare ways and not programs.
+- **Where.** All repositories lie in one new directory in TMPDIR, else in /tmp, so
+  `TMPDIR=/mnt/elsewhere make bench` measures another file system. *File system*, above, is that
+  of this directory, with its mount options. With `discard` ext4 tells the device, in each commit
+  of its journal, what became free; the next fsync waits for that, and a REMOVE is an fsync
+  after something became free.
+- **Interrupted**: `--json` writes what is done after each row. A page of that, by `--from`, says
+  "stopped" in its amounts.
 - **Wall** is by the clock of the bench. Where it and the programs need more than the
   machine's cores they wait for each other; processor time is the steadier figure.
 - **Processor** is user and system time of all processes. Of a cold session: what was started for

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from tests.bench.ratios import Cost, Spread, ratio, values
@@ -43,8 +43,19 @@ class Results:
     options: Mapping[str, str]
     comparisons: tuple[Comparison, ...]
 
+    def with_more(self, comparisons: Iterable[Comparison]) -> Results:
+        """These, and what another row says."""
+        return replace(self, comparisons=(*self.comparisons, *comparisons))
+
+    def stopped(self, reason: str) -> Results:
+        """The results of a run that did not come to its end."""
+        return replace(self, options={**self.options, "stopped": reason})
+
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        """Replace the file by one that is whole: a run may end at any time."""
+        new = path.with_name(f"{path.name}.new")
+        new.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        new.replace(path)
 
     @classmethod
     def read(cls, path: Path) -> Results:

@@ -6,13 +6,15 @@ does most, and what an attacker can ask for as often as they like.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.repositories import Repo
-from tests.support.session import CLIENT_UUID
-from tests.support.shell import UUID_HERE, environment, git, make_annex, run_shell
+from tests.support.session import CLIENT_UUID, Session
+from tests.support.shell import UUID_HERE, environment, git, make_annex
 
 NODE = "99999999-9999-4999-8999-999999999999"
 
@@ -79,11 +81,15 @@ def loaded(
     home: Path,
     *arguments: str,
     isolated: str = "-I -S",
-    stdin: str = "",
+    talk: Callable[[Session], None] | None = None,
     start: str = START,
     **env: str,
 ) -> frozenset[str]:
-    """The modules that a fresh interpreter loads; with ``-S`` no installed ones."""
+    """The modules that a fresh interpreter loads; with ``-S`` no installed ones.
+
+    What ``talk`` says to it is heard to the end before stdin is closed: a client that
+    leaves sooner ends what takes long.
+    """
     seen = home / "seen"
     code = (
         f"import os; os.dup2(os.open({str(seen)!r}, os.O_CREAT | os.O_WRONLY), 3);"
@@ -93,9 +99,11 @@ def loaded(
         "import os, sys; os.execv(sys.executable,"
         f" [sys.executable, *{isolated.split()!r}, '-c', {code!r}, *sys.argv[1:]])"
     )
-    run_shell(
-        *arguments, env=environment(home, **env), start=again, stdin=stdin.encode()
-    )
+    argv = [sys.executable, "-c", again, *arguments]
+    with Session(argv, cwd=home, env=environment(home, **env)) as session:
+        if talk is not None:
+            talk(session)
+        session.end()
     return frozenset(seen.read_text().split())
 
 
@@ -135,8 +143,10 @@ def test_refusing_a_command_that_is_audited(home: Path) -> None:
 @pytest.mark.parametrize("directory", [None, "r.git"])
 @pytest.mark.parametrize("command", ["true", "git-upload-pack 'r.git'"])
 def test_handing_over_to_git(home: Path, command: str, directory: str | None) -> None:
-    env = {} if directory is None else {"GIT_ANNEX_SHELL_DIRECTORY": directory}
-    names = loaded(home, "-c", command, **env)
+    if directory is None:
+        names = loaded(home, "-c", command)
+    else:
+        names = loaded(home, "-c", command, GIT_ANNEX_SHELL_DIRECTORY=directory)
     assert "annexshell.cli.gitshell" in names
     assert names - STANDARD - GIT == frozenset()
 
@@ -160,7 +170,11 @@ def test_commands_on_keys_load_nothing_large(home: Path, command: str) -> None:
 
 
 CLUSTER = "acbbdd76-2913-83e9-85c4-c7c039622a0f"
-UPLOAD = "VERSION 3\nPUT a WORM-s5--a\nDATA 5\nhelloVALID\n"
+
+
+def upload(session: Session) -> None:
+    session.greet()
+    assert session.put(b"WORM-s5--a", b"hello", name=b"a").startswith(b"SUCCESS")
 
 
 def cluster(home: Path, **logs: str) -> None:
@@ -198,7 +212,7 @@ def test_clusters_load_what_their_preferred_content_needs(
 ) -> None:
     cluster(home, **logs)
     words = f"git-annex-shell p2pstdio r.git {CLIENT_UUID} --uuid {CLUSTER}"
-    names = loaded(home, "-c", words, isolated="-I", stdin=UPLOAD)
+    names = loaded(home, "-c", words, isolated="-I", talk=upload)
     log = (home / "node.git/annex/objects").rglob("WORM-s5--a")
     assert any(path.is_file() for path in log)
     assert "annexshell.placement.placer" in names

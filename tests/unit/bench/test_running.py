@@ -6,15 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.bench.__main__ import tell
 from tests.bench.contenders import THEIRS, Contender, install_launchers, sides
 from tests.bench.machine import file_system, has_sha, processor
 from tests.bench.measure import Row, interleaved
 from tests.bench.options import parse
 from tests.bench.ratios import Cost
+from tests.bench.results import Results
 from tests.bench.rows import QUICK
 from tests.bench.running import chosen, compare
 from tests.bench.targets import COLD, WARM
 from tests.support.world import ROOT
+from tests.unit.bench.made import comparison, results
 
 SIDES = sides("/ours", "/theirs", warm=True)
 
@@ -60,6 +63,22 @@ def test_comparisons_pair_the_runs_of_each_name() -> None:
     ]
     assert [len(one.costs) for one in found] == [3] * 4
     assert [one.medians("wall") for one in found] == [(1, 2)] * 2 + [(10, 40)] * 2
+
+
+def test_each_row_is_kept_as_soon_as_it_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    found = results(comparison(row="a"))
+    for name in ("b", "c"):
+        found = found.with_more([comparison(row=name)])
+        tell(
+            Row("G", [name], [], lambda: lambda contender: []),
+            found,
+            parse(["--json", str(path)]),
+        )
+        kept = Results.read(path)
+        assert kept == found.stopped("interrupted") != found
+        assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert [one.row for one in kept.comparisons] == ["a", "b", "c"]
 
 
 def test_rows_are_chosen_by_any_of_their_names_with_or_without_the_group() -> None:
@@ -110,7 +129,9 @@ def test_facts_of_machines() -> None:
     assert has_sha(intel) and has_sha(arm)
     assert not has_sha(intel.replace("sha_ni", "sha"))
     mounts = (
-        "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmpfoo xfs rw 0 0\n"
+        "/dev/a / ext4 rw,discard 0 0\ntmpfs /tmp tmpfs rw 0 0\n"
+        "/dev/b /tmpfoo xfs rw 0 0\n"
     )
-    assert file_system(mounts, Path("/tmp/bench")) == "tmpfs"
-    assert file_system(mounts, Path("/home")) == "ext4"
+    assert file_system(mounts, Path("/tmp/bench")) == "tmpfs (rw)"
+    assert file_system(mounts, Path("/home")) == "ext4 (rw, discard)"
+    assert file_system("", Path("/home")) == "unknown"

@@ -61,6 +61,7 @@ def test_a_cluster_from_beginning_to_end(gateway: Path, capsys: Captured) -> Non
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "words", [["initcluster", "more"], ["updatecluster"], ["updateproxy"]]
 )

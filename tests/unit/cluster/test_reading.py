@@ -722,6 +722,7 @@ def node_from(kind: object) -> ScriptedStore:
     return having() if kind == "well" else ScriptedStore()
 
 
+@pytest.mark.thorough
 @given(_NODES, st.integers(0, len(CONTENT)))
 def test_bytes_are_right_or_not_all_there(kinds: list[object], offset: int) -> None:
     stores = [node_from(kind) for kind in kinds]

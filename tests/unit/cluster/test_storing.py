@@ -715,6 +715,7 @@ STEPS_AFTER = 30
 """Of a second PUT, when the first one is over: then it waits for the clock."""
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("others", [0, 1])
 @clock_test
 async def test_whenever_a_removal_comes_the_log_is_true(

@@ -178,6 +178,7 @@ async def test_a_full_disk_fails_one_node(
     assert (await sent(nodes[0].store, key, CONTENT)).ok
 
 
+@pytest.mark.thorough
 @trio_test
 async def test_a_disk_that_hangs_stops_its_own_node_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -226,6 +227,7 @@ async def test_one_that_was_closed_takes_nothing_more(tmp_path: Path) -> None:
     assert tmp_path_of(repository, sha256_key(CONTENT)).read_bytes() == CONTENT[:10]
 
 
+@pytest.mark.thorough
 @trio_test
 async def test_the_disk_begins_early_only_where_it_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -59,6 +59,7 @@ def blocking(monkeypatch: pytest.MonkeyPatch) -> None:
     without_threads(monkeypatch)
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_what_the_first_one_stored_is_had_already(
     repository: Repository, store: LocalStore

@@ -62,6 +62,7 @@ def test_what_a_line_cannot_hold_is_not_written(uuid: bytes, name: bytes) -> Non
         with_proxied(b"", G, [Proxied(UUID(uuid), name)], NOW)
 
 
+@pytest.mark.thorough
 def test_a_line_of_megabytes_is_read_in_one_pass() -> None:
     """Cutting its elements off one by one takes minutes, and anybody may push one."""
     count = 200_000

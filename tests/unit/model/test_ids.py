@@ -27,6 +27,7 @@ TEXTS = st.one_of(
 ).filter(lambda text: text != b"lck")
 
 
+@pytest.mark.thorough
 @given(TEXTS)
 def test_they_mean_what_the_expressions_say(text: bytes) -> None:
     assert is_safe_uuid(text) == (SAFE.match(text) is not None)

@@ -158,6 +158,7 @@ def test_a_branch_that_cannot_be_read_says_nothing(
     assert settings.current()[0].preferred == {U2: "anything"}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "value, percent",
     [

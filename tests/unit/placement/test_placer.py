@@ -390,6 +390,7 @@ with placer.place(Key.parse(b"WORM-s5--a"), b"a", lambda view: [view.wants(uuid)
 """
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "expression, loads, leaves",
     [

@@ -61,6 +61,7 @@ def test_what_is_no_uuid_is_no_remote(uuid: bytes) -> None:
     assert [remote.uuid for remote in found] == [X]
 
 
+@pytest.mark.thorough
 def test_one_repository_under_many_names() -> None:
     """The way to each is looked for once, however many names of it were pushed."""
     listed = [(UUID(b"u%d" % (i // 60)), b"n%d" % i) for i in range(60_000)]

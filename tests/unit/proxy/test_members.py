@@ -238,6 +238,7 @@ def test_what_is_no_uuid_is_not_passed_on() -> None:
     assert bypass(cluster(*FAR), "B-mine", UUID(b"../x")) == (A,)
 
 
+@pytest.mark.thorough
 def test_what_we_say_fits_on_a_line() -> None:
     nodes = [UUID(b"%08d-1111-4111-8111-111111111111" % n) for n in range(1000)]
     settings = [

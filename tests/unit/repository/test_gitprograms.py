@@ -221,6 +221,7 @@ def test_what_cannot_be_written_is_said(
         git.commit(tree, [], b"m\n", ME)
 
 
+@pytest.mark.thorough
 @HASHES
 @pytest.mark.parametrize("many", [3, packing.LOOSE + 3])
 def test_the_journal_is_committed_and_siblings_are_merged(

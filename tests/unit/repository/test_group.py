@@ -98,6 +98,7 @@ def check(path: Path, key: Key) -> None:
     branch.settle()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", ["8", "10"])
 @pytest.mark.parametrize("setting", ["group", "all", "0660", "0664"])
 def test_either_can_go_on_with_what_the_other_left(

@@ -41,6 +41,7 @@ def verdict(repository: Repository, key: str, data: bytes) -> bool:
     return verifier.ok()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", HELLO_DIGESTS)
 def test_vectors(repository: Repository, backend: str) -> None:
     digest = HELLO_DIGESTS[backend]
@@ -59,6 +60,7 @@ def test_vectors(repository: Repository, backend: str) -> None:
     assert not verdict(repository, f"{backend}-s6--", HELLO)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("backend", LONG_DIGESTS)
 def test_vectors_of_a_longer_content(repository: Repository, backend: str) -> None:
     key = f"{backend}-s5000--{LONG_DIGESTS[backend]}"
@@ -109,6 +111,7 @@ def test_a_missing_module_is_not_made_up_for_by_trust(
         check(repository, f"{backend}-s6--x")
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("backend", "module"),
     [("SHA256", ""), ("BLAKE3_256", "blake3"), ("XXH3", "xxhash")],

@@ -121,6 +121,7 @@ STEPS = [
 ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize(("owner", "step"), STEPS, ids=lambda v: str(v)[-25:])
 def test_a_crash_is_taken_up_with_the_same_uuid(

@@ -185,6 +185,7 @@ def test_a_failure_is_gits_and_is_not_kept(repo: Path, asked: Asked) -> None:
     assert asked.count == 3
 
 
+@pytest.mark.thorough
 def test_no_more_than_so_many(repo: Path, asked: Asked) -> None:
     configs = learned(repo)
     for number in range(MOST):

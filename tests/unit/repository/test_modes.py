@@ -64,6 +64,7 @@ def check(tmp_path: Path, setting: str, expected: list[int]) -> None:
     assert mode_of(found.parent) == expected[2]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("setting", "expected"), TABLE)
 def test_modes(
     tmp_path: Path, umask: int, setting: str, expected: list[int | None]

@@ -297,6 +297,7 @@ def test_who_commits(repo: Repo, settings: Mapping[str, str], author: bytes) -> 
     _clean(repo)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("bare", [True, False])
 @pytest.mark.parametrize("name", [None, "", "<>"])
 def test_a_commit_never_fails_for_lack_of_a_name(
@@ -458,6 +459,7 @@ def test_a_sibling_that_deletes_logs_deletes_nothing_here(repo: Repo) -> None:
     assert repo.show(b"trust.log") == b"t\n"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "ref",
     [
@@ -475,6 +477,7 @@ def test_other_refs_are_left_alone(ref: str, repo: Repo) -> None:
     assert repo.tip() == before
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     "files",
     [

@@ -419,6 +419,7 @@ def test_a_process_that_was_killed(repo: Repo, parties: list[Party]) -> None:
     assert live(repo) == [] and not live_file(repo, pid).exists()
 
 
+@pytest.mark.thorough
 def test_a_process_that_was_killed_after_it_recorded(
     repo: Repo, parties: list[Party]
 ) -> None:
@@ -784,6 +785,7 @@ def test_a_branch_that_cannot_be_read(
     assert caplog.records[0].levelno == logging.WARNING
 
 
+@pytest.mark.thorough
 def test_a_full_disk(repo: Repo, caplog: pytest.LogCaptureFixture) -> None:
     """As SQLite tells it: the database may not grow."""
     with party(repo) as one, party(repo) as two:
@@ -824,6 +826,7 @@ def test_a_database_that_may_not_be_written_to(
             place.chmod(mode)
 
 
+@pytest.mark.thorough
 def test_without_a_database_nothing_is_loaded(repo: Repo) -> None:
     """One look at whether it is there; SQLite takes longer to load than to record."""
     script = (

@@ -90,6 +90,7 @@ def test_one_level_of_directories(repo: Repo) -> None:
     assert any(plainly(files, one_level=True).values())
 
 
+@pytest.mark.thorough
 def test_many_logs_take_many_pieces(repo: Repo) -> None:
     big = BigBranch([U1, U2, U3], 5000)
     big.import_all(repo)
@@ -161,6 +162,7 @@ def test_what_was_committed_meanwhile_counts_once(repo: Repo) -> None:
     assert adds(repo, old) == {U1: 3}
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seed", range(10))
 def test_branch_and_journal_together_are_what_is_known(repo: Repo, seed: int) -> None:
     dice = random.Random(seed)

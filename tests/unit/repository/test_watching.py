@@ -279,6 +279,7 @@ def test_what_the_kernel_could_not_tell_is_found(
     assert watcher.changes() == [one]
 
 
+@pytest.mark.thorough
 def test_a_ref_may_be_as_deep_as_a_path(
     path: Path, repository: Repository, commit: Commit
 ) -> None:

@@ -341,6 +341,7 @@ def test_a_thin_object_that_got_no_second_name_is_frozen(
 # -- REMOVE -------------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("version", ["8", "9", "10"])
 @pytest.mark.parametrize("is_thin", ["true", "false"])
 def test_content_becomes_a_pointer(tmp_path: Path, version: str, is_thin: str) -> None:
@@ -516,6 +517,7 @@ def test_scratch_files_are_made_under_the_lock_that_protects_them(
     assert seen == [None]
 
 
+@pytest.mark.thorough
 def test_a_bare_repository_loads_nothing_of_this(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "r", annex_diskreserve="0")
     put(Content(repository), KEY, HELLO)

@@ -80,6 +80,7 @@ def test_commands_outside_of_sessions_can_use_it(
     assert log.entries == ["absent"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("section", "settings", "said"),
     [

@@ -14,6 +14,7 @@ from tests.support.async_tests import clock_test
 from tests.support.pair import link_pair
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("pipes", [True, False])
 @pytest.mark.parametrize("said", [b"", b"not its turn\n"])
 @clock_test

@@ -162,6 +162,7 @@ def no_leak_of(origin: Origin) -> Iterator[None]:
 # -- who gets what ----------------------------------------------------------------------------
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("window", [999, 70_000, WINDOW])
 @clock_test
 async def test_each_gets_its_bytes_and_the_one_verdict(window: int) -> None:
@@ -375,6 +376,7 @@ async def test_one_that_leaves_is_written_to_no_more() -> None:
     assert other.count == 64 * MIB
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("seconds", [0.0, 3.0, 64.5])
 @clock_test
 async def test_a_cancelled_fan_leaves_nothing_behind(seconds: float) -> None:
@@ -451,6 +453,7 @@ async def race(*rests: float, size: int = 400 * MIB) -> list[Receiver]:
     return receivers
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_one_at_a_fifth_of_the_speed_sets_the_pace() -> None:
     one, other = await race(1, 5)
@@ -458,6 +461,7 @@ async def test_one_at_a_fifth_of_the_speed_sets_the_pace() -> None:
     assert one.times[-1] > 380 * 5
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_one_at_half_the_speed_is_kept_also_where_buffers_hide_that() -> None:
     """ssh and the network take some MiB at once: nobody seems to be busy with those."""
@@ -471,6 +475,7 @@ async def test_one_at_half_the_speed_is_kept_also_where_buffers_hide_that() -> N
     assert [one.verdict for one in receivers] == [Validity.VALID] * 2
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_one_at_a_hundredth_of_the_speed_is_given_up() -> None:
     one, other, slow = await race(0.1, 0.2, 10)
@@ -481,6 +486,7 @@ async def test_one_at_a_hundredth_of_the_speed_is_given_up() -> None:
     assert one.ended < slow.ended + 400 * 0.2 + 2
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_several_that_are_slow_together_are_given_up_together() -> None:
     one, *slow = await race(0.1, 10, 20, 30)
@@ -488,6 +494,7 @@ async def test_several_that_are_slow_together_are_given_up_together() -> None:
     assert all(each.branch.given_up for each in slow)
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("count", [1, 2, 5])
 @clock_test
 async def test_those_that_are_slow_alike_are_all_kept(count: int) -> None:
@@ -518,6 +525,7 @@ async def test_who_has_waited_for_no_byte_yet_condemns_nobody() -> None:
     assert slow.verdict is whole.verdict is late.verdict is Validity.VALID
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_who_hashes_first_may_be_given_more_patience() -> None:
     for patience, kept in ((None, False), (1000.0, True)):
@@ -544,6 +552,7 @@ async def test_the_end_of_a_small_payload_is_waited_for_no_longer() -> None:
     assert other.ended == pytest.approx(PATIENCE + 1)
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_one_that_was_slow_for_a_while_is_kept() -> None:
     """More than its patience in all, but little of the time."""

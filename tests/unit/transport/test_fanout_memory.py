@@ -71,6 +71,7 @@ async def run(fan: Fan, *receivers: Direct | Receiver) -> Exception | None:
     return await together(fan, *receivers)  # type: ignore[arg-type]  # as they run
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("length", [0, 5, 70_000, len(CONTENT)])
 @trio_test
 async def test_all_hear_all_of_it_and_one_digest_hears_it_once(length: int) -> None:
@@ -218,6 +219,7 @@ async def test_the_window_is_narrow_until_there_are_pipes() -> None:
     assert first.heard == second.heard == content
 
 
+@pytest.mark.thorough
 @trio_test
 async def test_one_that_hangs_is_left_and_harms_nobody() -> None:
     """What it was given is as it was, when it goes on at last."""

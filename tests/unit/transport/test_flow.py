@@ -64,6 +64,7 @@ async def sip(reading: int, size: int, speed: float) -> float:
     return idle
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("speed", [5e6, 40e6, 80e6])
 @clock_test
 async def test_a_reader_of_small_pieces_costs_a_wake_up_for_each_pipe_full(
@@ -133,6 +134,7 @@ async def test_small_payloads_never_pause() -> None:
     os.close(reading)
 
 
+@pytest.mark.thorough
 @clock_test
 async def test_who_pauses_can_be_cancelled() -> None:
     link, reading = pipe_link()

@@ -110,6 +110,7 @@ async def test_a_program_that_is_not_there() -> None:
         await open_child(["annexshell-no-such-program"], "nobody")
 
 
+@pytest.mark.thorough
 def test_nothing_else_reaches_the_clients_end() -> None:
     program = """
 import os, subprocess

@@ -18,7 +18,7 @@ from annexshell.transport import moving, syscalls
 from annexshell.transport.link import Link
 from tests.support.async_tests import trio_test
 
-CONTENT = bytes(i * 31 % 253 for i in range(1_700_000))
+CONTENT = (bytes(i * 31 % 253 for i in range(253)) * 6720)[:1_700_000]
 Ends = tuple[int, int]
 
 

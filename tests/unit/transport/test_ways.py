@@ -17,7 +17,7 @@ from annexshell.transport.moving import Way, by_copy, by_pipe, by_sendfile, by_s
 from annexshell.transport.syscalls import Unsupported
 from tests.support.async_tests import clock_test, trio_test
 
-CONTENT = bytes(i * 29 % 251 for i in range(2_500_000))
+CONTENT = (bytes(i * 29 % 251 for i in range(251)) * 9961)[:2_500_000]
 STALL = 10.0
 MUCH = 32 << 20
 """More than all buffers on the way."""
@@ -178,6 +178,7 @@ async def test_what_came_before_the_source_ended_arrives(
         assert into == CONTENT
 
 
+@pytest.mark.thorough
 @TO_PEERS
 @trio_test
 async def test_a_sink_that_closes_in_the_middle(
@@ -202,6 +203,7 @@ async def test_a_sink_that_closes_in_the_middle(
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.thorough
 @TO_PEERS
 @clock_test
 async def test_a_sink_that_stalls_in_the_middle(

@@ -29,6 +29,7 @@ def _wants(text: str, facts: GivenFacts, most: int) -> bool:
     return evaluate(compiled, Question(ME, facts, configuration), effort).wanted
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("term", "operator"),
     [

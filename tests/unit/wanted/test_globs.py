@@ -38,6 +38,7 @@ def test_the_vectors() -> None:
         assert _matches(glob, name) is expected, (glob, name)
 
 
+@pytest.mark.thorough
 def test_random_globs_on_random_names() -> None:
     names = _seen()["names"]
     for glob, matching in _seen()["globs"]:
@@ -52,6 +53,7 @@ def test_random_globs_on_random_names() -> None:
             assert compiled.automaton.matches(names[n]) is (n in matching), glob
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("section", ["brackets", "ignoring_case"])
 def test_the_characters_that_a_bracket_takes(section: str) -> None:
     ignore_case = section == "ignoring_case"
@@ -135,6 +137,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("ignore_case", [False, True])
 def test_hostile_globs_come_to_an_end(name: str, ignore_case: bool) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import attrs
+import pytest
 
 from annexshell.logs.mapped import Trust
 from annexshell.model.ids import UUID
@@ -131,6 +132,7 @@ def test_groups(row: tuple[list[str], dict[str, str], str | None, str]) -> None:
     assert kinds[(there, absent)] == kind
 
 
+@pytest.mark.thorough
 @each(vectors("balanced_states")["cases"])
 def test_balanced(case: dict[str, Any]) -> None:
     configuration = Configuration(

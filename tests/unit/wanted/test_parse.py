@@ -139,6 +139,7 @@ def test_operators_are_written_as_they_are_read() -> None:
 DEEP = 10_000
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("text", "wanted"),
     [
