@@ -12,9 +12,6 @@ from annexshell.repository.audit import Audit, Entry
 AUDITED = (m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent, m.Connect)
 _NAMING = (m.Put, m.Get)
 NOWHERE = Audit()
-_UNWRITTEN = NOWHERE.request("")
-"""What is said of all requests that are not audited."""
-
 _OUTCOMES: dict[type[m.Message], dict[type[m.Message], str]] = {
     m.Put: {
         m.Success: log.STORED,
@@ -88,11 +85,30 @@ class Noted:
         self.entry.outcome = log.ABANDONED
 
 
+class Unwritten(Noted):
+    """A request of which nothing will be written: one stands for all, and keeps nothing."""
+
+    def answered(self, message: m.Message) -> None:
+        pass
+
+    def moving(self, payload: Payload) -> None:
+        pass
+
+    def delivering(self, payload: Payload) -> None:
+        pass
+
+    def acknowledged(self, answer: m.Message) -> None:
+        pass
+
+
+_UNWRITTEN = Unwritten(m.Message, NOWHERE.request(""))
+
+
 def note(audit: Audit, request: m.Message) -> Noted:
     """What will be written of ``request``; nothing, if it is none that is audited."""
+    if not audit.on or not isinstance(request, AUDITED):
+        return _UNWRITTEN
     kind = type(request)
-    if not isinstance(request, AUDITED):
-        return Noted(kind, _UNWRITTEN)
     entry = audit.request(request.word.decode())
     if isinstance(request, m.Connect):
         entry.service = request.service
