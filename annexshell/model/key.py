@@ -88,6 +88,9 @@ class Key:
         if others == _NO_OTHERS:
             # As nearly all keys are.
             key = cls(backend, name, size)
+            if digits is None or digits[:1] != b"0":
+                # What came in is canonical already.
+                key.__dict__["text"] = text
         else:
             mtime, *chunk = [None if d is None else int(d) for d in others]
             if (mtime or 0) > _MAX_MTIME:

@@ -158,6 +158,11 @@ class Entry:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if error is not None:
+            self._ended_by(error)
+        self.write()
+
+    def _ended_by(self, error: BaseException) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, (LinkError, ProtocolError)):
@@ -165,9 +170,8 @@ class Entry:
             self.reason = _reason(error)
         elif isinstance(error, Exception):
             self.failed(error)
-        elif error is not None:
+        else:
             self.reason = "the session was ended"
-        self.write()
 
 
 class Audit:

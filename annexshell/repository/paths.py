@@ -33,12 +33,12 @@ def hash_directories(key: Key, scheme: str, levels: int = 2) -> str:
 def _spread(digest: bytes, scheme: str, levels: int) -> str:
     if scheme == LOWER:
         digits = digest[:3].hex()
-        parts = [digits[:3], digits[3:]]
+        first, second = digits[:3], digits[3:]
     else:
         word = int.from_bytes(digest[:4], "little")
         c = [_MIXED[(word >> 6 * i) & 31] for i in range(4)]
-        parts = [c[1] + c[0], c[3] + c[2]]
-    return "/".join(parts[:levels])
+        first, second = c[1] + c[0], c[3] + c[2]
+    return f"{first}/{second}" if levels > 1 else first
 
 
 class ObjectPlace(NamedTuple):

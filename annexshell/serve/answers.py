@@ -68,11 +68,11 @@ class Session:
     """One client: its channel, who answers for it, and what it may ask.
 
     ``refuse`` raises the RequestError for a request that the server's mode forbids.
-    ``rest`` is what to do while the client is silent after changing something. ``watch``
-    waits for changes of refs. ``bypass`` hears what the client says straight behind its
-    VERSION. ``distant`` is true where others are behind ``store`` that may have to be waited
-    for. ``noted`` is what ``audit`` will be told of the request at hand. ``look`` is what
-    `at_once` makes of ``store``.
+    ``rest`` is what to do while the client is silent after changing something, which is what
+    ``changed`` tells. ``watch`` waits for changes of refs. ``bypass`` hears what the client
+    says straight behind its VERSION. ``distant`` is true where others are behind ``store``
+    that may have to be waited for. ``noted`` is what ``audit`` will be told of the request
+    at hand. ``look`` is what `at_once` makes of ``store``.
     """
 
     channel: Channel
@@ -170,6 +170,7 @@ async def _lock_content(session: Session, request: m.LockContent) -> None:
 
 
 async def _remove(session: Session, request: m.Remove | m.RemoveBefore) -> None:
+    session.changed = True
     before = request.timestamp if isinstance(request, m.RemoveBefore) else None
     outcome = await session.store.remove(request.key, before)
     session.reply(_result(session, outcome))
@@ -201,6 +202,7 @@ async def _get(session: Session, request: m.Get) -> None:
 
 
 async def _put(session: Session, request: m.Put) -> None:
+    session.changed = True
     async with (
         session.channel.attention.attended() as ready,
         session.store.put(request.key, request.name) as intake,

@@ -22,7 +22,6 @@ log = logging.getLogger("annexshell.serve")
 
 REST = 1.0
 """Seconds of silence after which what was changed is committed (spec 03 §12.3)."""
-CHANGING = (m.Put, m.Remove, m.RemoveBefore)
 SHOWN = (m.CheckPresent, m.Remove, m.RemoveBefore)
 """Requests whose ERROR is shown by clients,"""
 SHOWS_ERRORS = 4
@@ -79,7 +78,6 @@ async def _answer_all(session: Session) -> None:
             try:
                 with session.begin(request):
                     session.refuse(request)
-                    session.changed |= isinstance(request, CHANGING)
                     await ANSWERS[type(request)](session, request)
             except RequestError as error:
                 _tell(session, request, error)

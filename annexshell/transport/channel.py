@@ -73,9 +73,9 @@ class Channel:
 
     async def flush(self) -> None:
         """Send what waits to be sent. Raises LinkClosed."""
-        if self._unsent:
-            unsent, self._unsent = self._unsent, b""
-            await self.link.write(unsent)
+        unsent, self._unsent = self._unsent, b""
+        if unsent and (done := self.link.write_now(unsent)) < len(unsent):
+            await self.link.write(memoryview(unsent)[done:])
 
     def _lingered(self) -> bool:
         """Whether more of the peer is here, or came soon enough. Raises LinkClosed."""
