@@ -179,6 +179,8 @@ class Audit:
 
     def __init__(self, file: LogFile | None = None, who: Who = Who()) -> None:
         self._file = file
+        self.on = file is not None
+        """Whether anything is written down."""
         self._who = who
         self._lost = 0
 
@@ -204,11 +206,6 @@ class Audit:
         session = session or new_session()
         where = repository.path, repository.uuid, proxied
         return cls(file, Who(session, user, connection, client, *where))
-
-    @property
-    def on(self) -> bool:
-        """Whether anything is written down."""
-        return self._file is not None
 
     @property
     def proxied(self) -> bytes:

@@ -90,9 +90,11 @@ class Session:
     noted: Noted = attrs.field(factory=lambda: note(NOWHERE, m.Bypass()))
     _asked: type[m.Message] = attrs.field(init=False, default=m.Message)
     look: Looking = attrs.field(init=False)
+    _debug: bool = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.look = at_once(self.store)
+        self._debug = log.isEnabledFor(logging.DEBUG)
 
     def heard(self) -> AbstractAsyncContextManager[Callable[[], None]]:
         """A block that ends with LinkClosed when nobody listens to the answer any more.
@@ -106,7 +108,8 @@ class Session:
 
     def begin(self, request: m.Message) -> Entry:
         """Note a request; the end of the entry's block is the end of the request."""
-        log.debug("asked for %r", request)
+        if self._debug:
+            log.debug("asked for %r", request)
         self.introducing = self._asked is m.Version and self.channel.version >= 2
         self._asked = type(request)
         self.noted = note(self.audit, request)

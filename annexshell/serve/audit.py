@@ -9,8 +9,9 @@ from annexshell.protocol import messages as m
 from annexshell.repository import audit as log
 from annexshell.repository.audit import Audit, Entry
 
-AUDITED = (m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent, m.Connect)
+AUDITED = frozenset((m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent, m.Connect))
 _NAMING = (m.Put, m.Get)
+_KEYED = (m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent)
 NOWHERE = Audit()
 _OUTCOMES: dict[type[m.Message], dict[type[m.Message], str]] = {
     m.Put: {
@@ -106,13 +107,13 @@ _UNWRITTEN = Unwritten(m.Message, NOWHERE.request(""))
 
 def note(audit: Audit, request: m.Message) -> Noted:
     """What will be written of ``request``; nothing, if it is none that is audited."""
-    if not audit.on or not isinstance(request, AUDITED):
-        return _UNWRITTEN
     kind = type(request)
+    if kind not in AUDITED or not audit.on:
+        return _UNWRITTEN
     entry = audit.request(request.word.decode())
     if isinstance(request, m.Connect):
         entry.service = request.service
-    else:
+    elif isinstance(request, _KEYED):
         entry.key = request.key.text
     if isinstance(request, _NAMING):
         entry.file = request.name
