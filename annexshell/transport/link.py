@@ -60,12 +60,16 @@ class Link:
 
         ``owed`` bytes are on their way already: silence is a stall.
         """
-        while (found := self.read_now(limit)) is None:
-            try:
-                await (self._owed() if owed else self._said())
-            except OSError as error:
-                raise LinkClosed(name=self.name) from error
-        return found
+        found = self.read_now(limit)
+        if found is not None:
+            return found
+        ready = self._owed if owed else self._said
+        try:
+            await ready()
+            return await syscalls.read_some(self.reading, limit, ready)
+        except OSError as error:
+            # Also a timeout or a lost route, which are no ConnectionError.
+            raise LinkClosed(name=self.name) from error
 
     def read_now(self, limit: int) -> bytes | None:
         """As `read`; None where that would have to wait."""
@@ -75,7 +79,6 @@ class Link:
         except BlockingIOError:
             return None
         except OSError as error:
-            # Also a timeout or a lost route, which are no ConnectionError.
             raise LinkClosed(name=self.name) from error
 
     async def write(self, data: bytes | memoryview) -> None:
@@ -84,6 +87,7 @@ class Link:
         if done == len(data):
             return
         try:
+            await self.writable()
             rest = memoryview(data)[done:]
             await syscalls.write_all(self.writing, rest, self.writable)
         except OSError as error:
