@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol, cast
+from typing import Protocol
 
 import attrs
 
@@ -109,7 +109,8 @@ def at_once(store: Store) -> Looking:
     A Store that may know it has a method ``present_at_once``. It saves what a wait costs: to
     look after the client meanwhile, and the way back.
     """
-    return cast("Looking", getattr(store, "present_at_once", _unknown))
+    look: Looking = getattr(store, "present_at_once", _unknown)
+    return look
 
 
 def _unknown(key: Key) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from random import Random
 
 from annexshell.cluster.node import Node
@@ -26,7 +26,7 @@ def holders(
 
 
 def ordered(
-    nodes: Collection[Node],
+    nodes: Sequence[Node],
     now: float,
     busy: Callable[[UUID], int],
     random: Random,
@@ -38,20 +38,13 @@ def ordered(
     and those missing at ``now`` last.
     ``busy`` tells the transfers under way; it is asked only where that decides.
     """
-
     if len(nodes) < 2:
         return list(nodes)
-
-    def rank(node: Node) -> _Rank:
-        missing, late = now < node.missing_until, now < node.late_until
-        return missing, late, node in doubted, node.cost
-
-    ranks = {node: rank(node) for node in nodes}
-    ranked = list(ranks.values())
-
-    def place(node: Node) -> tuple[_Rank, int, float]:
-        mine = ranks[node]
-        tied = ranked.count(mine) > 1
-        return mine, busy(node.uuid) if tied else 0, random.random()
-
-    return sorted(nodes, key=place)
+    ranks: list[_Rank] = [
+        (now < n.missing_until, now < n.late_until, n in doubted, n.cost) for n in nodes
+    ]
+    places = [
+        (mine, busy(node.uuid) if ranks.count(mine) > 1 else 0, random.random(), turn)
+        for turn, (mine, node) in enumerate(zip(ranks, nodes, strict=True))
+    ]
+    return [nodes[turn] for *_, turn in sorted(places)]

@@ -10,6 +10,7 @@ of what a client sends.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -105,7 +106,8 @@ def leaving(node: Node) -> Iterator[None]:
 
 def is_missing(node: Node) -> bool:
     """Whether it is not worth asking now; see `Node`."""
-    return trio.current_time() < node.missing_until
+    # Most never were, and who has a word only to ask need not look at the clock.
+    return node.missing_until > -math.inf and trio.current_time() < node.missing_until
 
 
 def failed(node: Node, error: Exception, lost: float = 0) -> RequestError:

@@ -101,6 +101,7 @@ class Reader:
         self._patience = patience
         # Looking up who has it would be in vain for nodes that are all far away.
         self._near = any(hasattr(node.store, "present_at_once") for node in nodes)
+        self._beyond = any(node.gateway for node in nodes)
 
     def ordered(self, key: Key, *, busy: Counting | None = None) -> list[Node]:
         """The nodes to ask for the content, best first. Raises BranchUnreadable.
@@ -132,7 +133,7 @@ class Reader:
 
     def _look_up(self, key: Key) -> tuple[frozenset[UUID], frozenset[UUID]]:
         listed = self._locations.holders(key)
-        if not any(node.gateway for node in self._nodes):
+        if not self._beyond:
             return listed, frozenset()
         return listed, self._locations.clusters().get(self._cluster, frozenset())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 import trio
 
@@ -23,6 +23,8 @@ from annexshell.errors import StorageFailed
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload
 from annexshell.store import AlreadyHave, HeldLock, Intake, Outcome
+
+_UNLOCKABLE = nullcontext(None)
 
 
 class ClusterStore:
@@ -65,9 +67,8 @@ class ClusterStore:
     async def present(self, key: Key) -> bool:
         return await (await self._reading()).present(key)
 
-    @asynccontextmanager
-    async def lock(self, key: Key) -> AsyncIterator[HeldLock | None]:
-        yield None
+    def lock(self, key: Key) -> AbstractAsyncContextManager[HeldLock | None]:
+        return _UNLOCKABLE
 
     async def timestamp(self) -> int:
         return math.floor(self._context.clock())

@@ -29,6 +29,9 @@ _MAX_EXTENSION = 64
 _MAX_DIGITS = 4000
 """More digits than a protocol line needs; int() of longer texts would cost or fail."""
 
+_NO_OTHERS = [None] * 3
+"""Of a key without time and chunk."""
+
 _ESCAPES = ((b"&", b"&a"), (b"%", b"&s"), (b":", b"&c"), (b"/", b"%"))
 
 
@@ -76,13 +79,23 @@ class Key:
             raise MalformedKey(key=text, detail="not of the form BACKEND-sSIZE--NAME")
         if b"\0" in text or b"\n" in text:
             raise MalformedKey(key=text, detail="contains a NUL or a line feed")
-        backend, *numbers, name = found.groups()
-        if len(text) > _MAX_DIGITS and any(d and len(d) > _MAX_DIGITS for d in numbers):
+        backend, digits, *others, name = found.groups()
+        if len(text) > _MAX_DIGITS and any(
+            d and len(d) > _MAX_DIGITS for d in (digits, *others)
+        ):
             raise MalformedKey(key=text, detail="a number is too long")
-        size, mtime, *chunk = [None if d is None else int(d) for d in numbers]
-        if (mtime or 0) > _MAX_MTIME:
-            raise MalformedKey(key=text, detail="the time is out of range")
-        key = cls(backend, name, size, mtime, *chunk)
+        size = None if digits is None else int(digits)
+        if others == _NO_OTHERS:
+            # As nearly all keys are.
+            key = cls(backend, name, size)
+            if digits is None or digits[:1] != b"0":
+                # What came in is canonical already.
+                key.__dict__["text"] = text
+        else:
+            mtime, *chunk = [None if d is None else int(d) for d in others]
+            if (mtime or 0) > _MAX_MTIME:
+                raise MalformedKey(key=text, detail="the time is out of range")
+            key = cls(backend, name, size, mtime, *chunk)
         if key.has_extension and len(key.extension) > _MAX_EXTENSION:
             raise MalformedKey(key=text, detail="the extension is longer than 64 bytes")
         return key

@@ -153,6 +153,9 @@ NEEDS_VERSION: Final = MappingProxyType(
 )
 """Requests are understood at any version, as git-annex does; these are not (§4.2)."""
 
+_PARTICULAR: Final = frozenset({m.Error, m.Version, m.Data, *NEEDS_VERSION})
+"""Messages for which more counts than their row."""
+
 _AFTER_SERVER_ERROR: Final = MappingProxyType(
     {State.PUTTING: State.REFUSED, State.UPLOADED: State.CHANGING}
 )
@@ -197,25 +200,31 @@ class Conversation:
         raise Malformed() if idle else error
 
     def _step(self, speaker: Role, message: Message) -> bool:
-        target = self._target(speaker, message)
+        kind = type(message)
+        target = TURNS[self.state].get((speaker, kind))
+        if kind in _PARTICULAR:
+            target = self._particular(speaker, message, target)
         if target is None:
             return False
-        if speaker is Role.SERVER and isinstance(message, m.Version):
-            self.version = message.number
         if self.version == 0:
             target = _AT_VERSION_0.get(target, target)
         self.state = target
         return True
 
-    def _target(self, speaker: Role, message: Message) -> State | None:
-        kind = type(message)
-        if kind is m.Error and speaker is Role.SERVER:
-            return _AFTER_SERVER_ERROR.get(self.state, State.IDLE)
-        if self.version < NEEDS_VERSION.get(kind, 0):
+    def _particular(
+        self, speaker: Role, message: Message, target: State | None
+    ) -> State | None:
+        """Where it leads, other than by the rows alone."""
+        if self.version < NEEDS_VERSION.get(type(message), 0):
             return None
         if isinstance(message, m.Data) and message.length < 0:
             return None
-        return TURNS[self.state].get((speaker, kind))
+        if speaker is Role.SERVER:
+            if isinstance(message, m.Error):
+                return _AFTER_SERVER_ERROR.get(self.state, State.IDLE)
+            if isinstance(message, m.Version) and target is not None:
+                self.version = message.number
+        return target
 
     def _out_of_turn(self, otherwise: str) -> OutOfTurn:
         if self.role is Role.CLIENT:

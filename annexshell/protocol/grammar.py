@@ -21,6 +21,7 @@ MAX_LINE = 32767
 """Bytes before the line feed; a line of more is the end of the connection."""
 
 _SEPARATOR = re.compile(rb"[ \t]")
+_SPACE, _TAB = b" ", b"\t"
 _NUMBER = re.compile(rb"-?[0-9]{1,4000}\Z")
 _WHITE = re.compile(rb"[ \t\n\r\x0b\x0c]")
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
@@ -153,26 +154,34 @@ FORMS: dict[type[m.Message], tuple[Kind, ...]] = {
 }
 
 _BY_WORD = {message.word: (message, kinds) for message, kinds in FORMS.items()}
+_BARE = {message.word: message() for message, kinds in FORMS.items() if not kinds}
+"""Messages without fields: values, so one of each will do."""
+_BARE_LINES = {type(message): word + b"\n" for word, message in _BARE.items()}
 
 
 def read_line(line: bytes) -> m.Message:
     """The message that a line, without its line end, spells. Raises Malformed."""
-    word, *rest = _split(line, 1)
+    bare = _BARE.get(line)
+    if bare is not None:
+        return bare
+    word, separator, text = line.partition(_SPACE)
+    if _TAB in word:
+        word, separator, text = line.partition(_TAB)
     found = _BY_WORD.get(word)
     if found is None:
         raise Malformed()
     message, kinds = found
-    if len(kinds) == 1 and rest:
+    if len(kinds) == 1 and separator:
         # As most requests are.
-        return message(kinds[0].read(rest[0]))
-    return message(*_read_fields(kinds, rest))
+        return message(kinds[0].read(text))
+    return message(*_read_fields(kinds, [text] if separator else []))
 
 
 def _split(text: bytes, most: int) -> list[bytes]:
     # Nobody writes tabs, and without them it takes no regular expression.
-    if b"\t" in text:
+    if _TAB in text:
         return _SEPARATOR.split(text, maxsplit=most)
-    return text.split(b" ", most)
+    return text.split(_SPACE, most)
 
 
 def _read_fields(kinds: tuple[Kind, ...], rest: list[bytes]) -> list[Any]:
@@ -193,10 +202,9 @@ def _read_fields(kinds: tuple[Kind, ...], rest: list[bytes]) -> list[Any]:
 
 def write_line(message: m.Message) -> bytes:
     """The line that spells a message, with its line feed."""
-    kinds = FORMS[type(message)]
-    if not kinds:
-        return message.word + b"\n"
-    words = [
-        kind.write(value) for kind, value in zip(kinds, message.values(), strict=True)
-    ]
+    bare = _BARE_LINES.get(type(message))
+    if bare is not None:
+        return bare
+    values = zip(FORMS[type(message)], message.values(), strict=True)
+    words = [kind.write(value) for kind, value in values]
     return b" ".join([message.word, *words]) + b"\n"

@@ -6,12 +6,15 @@ become bytes is in `grammar`, when a message may be said is in `conversation`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, ClassVar, dataclass_transform
 
 from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 
 NEWEST_VERSION = 4
+
+_set = object.__setattr__
 
 
 @dataclass_transform(frozen_default=True)
@@ -29,17 +32,22 @@ class Message:
         cls.fields = tuple(cls.__dict__.get("__annotations__", ()))
 
     def __init__(self, *values: Any, **named: Any) -> None:
-        if not named and len(values) == len(self.fields):
-            # As the parser and most answers make them.
-            self.__dict__.update(zip(self.fields, values, strict=True))
-            return
-        given = dict(zip(self.fields, values, strict=False))
-        if named or len(given) != len(self.fields) or len(values) != len(given):
-            given |= named
-            unset = (f for f in self.fields if f not in given and not hasattr(self, f))
-            if any(unset) or len(given) != len(values) + len(named):
-                raise TypeError(f"{type(self).__name__} takes {self.fields}")
-        self.__dict__.update(given)
+        given: Iterable[tuple[str, Any]] = zip(self.fields, values, strict=False)
+        if named or len(values) != len(self.fields):
+            # The parser and most answers give all of them, in their order.
+            given = self._completed(dict(given), len(values), named)
+        for field, value in given:
+            _set(self, field, value)
+
+    def _completed(
+        self, given: dict[str, Any], count: int, named: dict[str, Any]
+    ) -> Iterable[tuple[str, Any]]:
+        """All that is given, where the rest has defaults. Raises TypeError."""
+        given |= named
+        unset = (f for f in self.fields if f not in given and not hasattr(self, f))
+        if any(unset) or len(given) != count + len(named):
+            raise TypeError(f"{type(self).__name__} takes {self.fields}")
+        return given.items()
 
     def values(self) -> tuple[Any, ...]:
         """The fields, in the order of the wire."""

@@ -158,6 +158,11 @@ class Entry:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if error is not None:
+            self._ended_by(error)
+        self.write()
+
+    def _ended_by(self, error: BaseException) -> None:
         while isinstance(error, BaseExceptionGroup):
             error = error.exceptions[0]
         if isinstance(error, (LinkError, ProtocolError)):
@@ -165,9 +170,8 @@ class Entry:
             self.reason = _reason(error)
         elif isinstance(error, Exception):
             self.failed(error)
-        elif error is not None:
+        else:
             self.reason = "the session was ended"
-        self.write()
 
 
 class Audit:
@@ -175,6 +179,8 @@ class Audit:
 
     def __init__(self, file: LogFile | None = None, who: Who = Who()) -> None:
         self._file = file
+        self.on = file is not None
+        """Whether anything is written down."""
         self._who = who
         self._lost = 0
 
@@ -200,11 +206,6 @@ class Audit:
         session = session or new_session()
         where = repository.path, repository.uuid, proxied
         return cls(file, Who(session, user, connection, client, *where))
-
-    @property
-    def on(self) -> bool:
-        """Whether anything is written down."""
-        return self._file is not None
 
     @property
     def proxied(self) -> bytes:

@@ -334,8 +334,7 @@ class Branch:
         return self._join(path, self._committed(path, self._git.tip(_BRANCH)), waiting)
 
     def _committed(self, path: bytes, tip: ObjectId | None) -> bytes:
-        blob = None if tip is None else self._git.blob_at(tip, path)
-        return b"" if blob is None else self._git.content(blob, MAX_LOG)
+        return b"" if tip is None else self._git.text_at(tip, path, MAX_LOG)
 
     def _read_private(self, path: bytes) -> bytes | None:
         try:

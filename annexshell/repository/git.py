@@ -87,6 +87,9 @@ class Plumbing(Protocol):
     def blob_at(self, commit: ObjectId, path: bytes) -> ObjectId | None:
         """The blob at a path; None if there is no file."""
 
+    def text_at(self, commit: ObjectId, path: bytes, limit: int) -> bytes | None:
+        """The bytes of the blob at a path, as `blob`."""
+
     def blob(self, name: ObjectId, limit: int) -> bytes:
         """A blob's bytes; ValueError if there are more than ``limit``."""
 
@@ -231,6 +234,11 @@ class Git:
         """The blob at ``path``; None if there is no file (a gitlink is none)."""
         with self._reading():
             return self._plumbing.blob_at(commit, path)
+
+    def text_at(self, commit: ObjectId, path: bytes, limit: int) -> bytes:
+        """The bytes at ``path``, as `content`; empty if there is no file."""
+        with self._reading():
+            return self._plumbing.text_at(commit, path, limit) or b""
 
     def content(self, blob: ObjectId, limit: int) -> bytes:
         """The bytes of a blob of at most ``limit`` bytes; raises for a larger one."""

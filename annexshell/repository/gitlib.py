@@ -50,6 +50,7 @@ class Library:
             raise OSError(str(error)) from error
         linked = os.path.lexists(os.path.join(git_dir, "commondir"))
         self._refs = None if linked else os.fsencode(git_dir) + b"/"
+        self._ref = b"", ""
         self._commits: dict[str, pygit2.Oid] = {}
         self._root: tuple[ObjectId | None, pygit2.Tree | None] = (None, None)
 
@@ -79,7 +80,11 @@ class Library:
             return None
         finally:
             os.close(fd)
-        return text[:40].decode() if _LOOSE.match(text) else None
+        if text != self._ref[0]:
+            if not _LOOSE.match(text):
+                return None
+            self._ref = text, text[:40].decode()
+        return self._ref[1]
 
     def _tree_of(self, commit: str) -> pygit2.Oid:
         """The tree of a commit, which never changes. Raises ValueError if it is none."""
@@ -118,20 +123,24 @@ class Library:
         return ObjectId(str(self._tree_of(commit)))
 
     def blob_at(self, commit: ObjectId, path: bytes) -> ObjectId | None:
-        parts = path.split(b"/")
+        found = self._file_at(commit, path)
+        return None if found is None else ObjectId(str(found))
+
+    def text_at(self, commit: ObjectId, path: bytes, limit: int) -> bytes | None:
+        found = self._file_at(commit, path)
+        return None if found is None else self._text(found, limit)
+
+    def _file_at(self, commit: ObjectId, path: bytes) -> pygit2.Oid | None:
+        *directories, name = os.fsdecode(path).split("/")
         tree = self._root_of(commit)
-        for position, part in enumerate(parts, start=1):
-            try:
-                entry = tree[os.fsdecode(part)]
-            except KeyError:
+        for directory in directories:
+            entry = _entry(tree, directory)
+            if not isinstance(entry, pygit2.Tree):
                 return None
-            if position == len(parts):
-                found = ObjectId(str(entry.id))
-                return found if entry.type == ObjectType.BLOB else None
-            if entry.type != ObjectType.TREE:
-                return None
+            # By itself: else an object that is missing could pass for a name that is.
             tree = self._get(entry.id, pygit2.Tree)
-        return None
+        found = _entry(tree, name)
+        return found.id if isinstance(found, pygit2.Blob) else None
 
     def _root_of(self, commit: ObjectId) -> pygit2.Tree:
         known, tree = self._root
@@ -141,10 +150,13 @@ class Library:
         return tree
 
     def blob(self, name: ObjectId, limit: int) -> bytes:
-        found = self._get(name, pygit2.Blob)
-        if found.size > limit:
-            raise ValueError(f"object {name} has {found.size} bytes, over {limit}")
-        return found.data
+        return self._text(name, limit)
+
+    def _text(self, name: str | pygit2.Oid, limit: int) -> bytes:
+        blob = self._get(name, pygit2.Blob)
+        if blob.size > limit:
+            raise ValueError(f"object {blob.id} has {blob.size} bytes, over {limit}")
+        return blob.data
 
     def raw_tree(self, raw_id: bytes) -> bytes:
         return self._get(pygit2.Oid(raw=raw_id), pygit2.Tree).read_raw()
@@ -169,6 +181,13 @@ class Library:
         if not isinstance(found, kind):
             raise ValueError(f"object {name} is not a {kind.__name__.lower()}")
         return found
+
+
+def _entry(tree: pygit2.Tree, name: str) -> pygit2.Object | None:
+    try:
+        return tree[name]
+    except KeyError:
+        return None
 
 
 def create_ref(git_dir: str, ref: str, new: ObjectId) -> str | None:

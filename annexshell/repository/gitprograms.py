@@ -103,6 +103,10 @@ class Programs:
         found = items.get(name)
         return ObjectId(found.id.hex()) if found and found.is_blob else None
 
+    def text_at(self, commit: ObjectId, path: bytes, limit: int) -> bytes | None:
+        found = self.blob_at(commit, path)
+        return None if found is None else self.blob(found, limit)
+
     def blob(self, name: ObjectId, limit: int) -> bytes:
         return self._need(name.encode(), "blob", limit).content
 

@@ -168,8 +168,7 @@ class Siblings:
         return True
 
     def _file(self, commit: ObjectId, path: bytes) -> bytes:
-        blob = self._git.blob_at(commit, path)
-        return b"" if blob is None else self._git.content(blob, MAX_LOG)
+        return self._git.text_at(commit, path, MAX_LOG)
 
 
 def _may_merge(ref: str) -> bool:

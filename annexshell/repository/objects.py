@@ -49,7 +49,9 @@ class Objects:
 
         Raises StorageFailed where the disk does not tell.
         """
-        for place in self._annex.paths.places(key):
+        paths = self._annex.paths
+        for scheme in paths.schemes:
+            place = paths.place(key, scheme)
             status = status_of(place.object)
             if status is not None and stat.S_ISREG(status.st_mode):
                 return Found(place, status)
@@ -67,7 +69,8 @@ class Objects:
 
     def present(self, key: Key) -> bool:
         """Whether the content is here. Raises StorageFailed; never guesses."""
-        return self.locate(key) is not None
+        found = self.find(key)
+        return found is not None and self.good(key, found)
 
     def good(self, key: Key, found: Found) -> bool:
         """Whether an object counts as the key's content (spec 02 §12, §13.6)."""

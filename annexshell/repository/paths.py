@@ -33,12 +33,12 @@ def hash_directories(key: Key, scheme: str, levels: int = 2) -> str:
 def _spread(digest: bytes, scheme: str, levels: int) -> str:
     if scheme == LOWER:
         digits = digest[:3].hex()
-        parts = [digits[:3], digits[3:]]
+        first, second = digits[:3], digits[3:]
     else:
         word = int.from_bytes(digest[:4], "little")
         c = [_MIXED[(word >> 6 * i) & 31] for i in range(4)]
-        parts = [c[1] + c[0], c[3] + c[2]]
-    return "/".join(parts[:levels])
+        first, second = c[1] + c[0], c[3] + c[2]
+    return f"{first}/{second}" if levels > 1 else first
 
 
 class ObjectPlace(NamedTuple):
@@ -105,9 +105,12 @@ class AnnexPaths(NamedTuple):
 
     def places(self, key: Key) -> tuple[ObjectPlace, ...]:
         """Where the content may be, in search order; new content goes to the first."""
+        return tuple(self.place(key, scheme) for scheme in self.schemes)
+
+    def place(self, key: Key, scheme: str) -> ObjectPlace:
+        """Where the content may be by one of the ``schemes``."""
         # By bytes alone, which is quicker than by keys: every request asks.
-        top, name = self.annex_dir + "/objects", key.file_name
-        return _places(top, self.schemes, self.levels, key.digest, name)
+        return _place(self.annex_dir, scheme, self.levels, key.digest, key.file_name)
 
     def tmp(self, key: Key) -> str:
         """The content received so far, whoever sends it."""
@@ -153,17 +156,14 @@ class AnnexPaths(NamedTuple):
             )
 
 
-@lru_cache(maxsize=64)
-def _places(
-    top: str, schemes: tuple[str, ...], levels: int, digest: bytes, file_name: bytes
-) -> tuple[ObjectPlace, ...]:
+@lru_cache(maxsize=128)
+def _place(
+    annex_dir: str, scheme: str, levels: int, digest: bytes, file_name: bytes
+) -> ObjectPlace:
     # Kept because one request asks ten times.
     name = os.fsdecode(file_name)
-    found = []
-    for scheme in schemes:
-        directory = f"{top}/{_spread(digest, scheme, levels)}/{name}"
-        found.append(ObjectPlace(directory, f"{directory}/{name}"))
-    return tuple(found)
+    directory = f"{annex_dir}/objects/{_spread(digest, scheme, levels)}/{name}"
+    return ObjectPlace(directory, f"{directory}/{name}")
 
 
 def _schemes(repository: Repository) -> tuple[str, ...]:

@@ -163,8 +163,7 @@ def _move(
 
 
 def _at(git: Git, commit: ObjectId | None, path: bytes) -> bytes:
-    blob = None if commit is None else git.blob_at(commit, path)
-    return b"" if blob is None else git.content(blob, MAX_LOG)
+    return b"" if commit is None else git.text_at(commit, path, MAX_LOG)
 
 
 def _complete(git: Git, commit: ObjectId, sizes: dict[UUID, int]) -> dict[UUID, int]:

@@ -36,7 +36,7 @@ from annexshell.repository.audit import (
     Entry,
 )
 from annexshell.serve.audit import NOWHERE, Noted, note
-from annexshell.store import AlreadyHave, Intake, Outcome, Store, at_once
+from annexshell.store import AlreadyHave, Intake, Looking, Outcome, Store, at_once
 from annexshell.transport import moving
 from annexshell.transport.channel import Channel
 from annexshell.transport.link import Link
@@ -68,10 +68,11 @@ class Session:
     """One client: its channel, who answers for it, and what it may ask.
 
     ``refuse`` raises the RequestError for a request that the server's mode forbids.
-    ``rest`` is what to do while the client is silent after changing something. ``watch``
-    waits for changes of refs. ``bypass`` hears what the client says straight behind its
-    VERSION. ``distant`` is true where others are behind ``store`` that may have to be waited
-    for. ``noted`` is what ``audit`` will be told of the request at hand.
+    ``rest`` is what to do while the client is silent after changing something, which is what
+    ``changed`` tells. ``watch`` waits for changes of refs. ``bypass`` hears what the client
+    says straight behind its VERSION. ``distant`` is true where others are behind ``store``
+    that may have to be waited for. ``noted`` is what ``audit`` will be told of the request
+    at hand. ``look`` is what `at_once` makes of ``store``.
     """
 
     channel: Channel
@@ -87,6 +88,13 @@ class Session:
     distant: bool = False
     audit: Audit = NOWHERE
     noted: Noted = attrs.field(factory=lambda: note(NOWHERE, m.Bypass()))
+    _asked: type[m.Message] = attrs.field(init=False, default=m.Message)
+    look: Looking = attrs.field(init=False)
+    _debug: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self.look = at_once(self.store)
+        self._debug = log.isEnabledFor(logging.DEBUG)
 
     def heard(self) -> AbstractAsyncContextManager[Callable[[], None]]:
         """A block that ends with LinkClosed when nobody listens to the answer any more.
@@ -100,8 +108,10 @@ class Session:
 
     def begin(self, request: m.Message) -> Entry:
         """Note a request; the end of the entry's block is the end of the request."""
-        log.debug("asked for %r", request)
-        self.introducing = self.noted.kind is m.Version and self.channel.version >= 2
+        if self._debug:
+            log.debug("asked for %r", request)
+        self.introducing = self._asked is m.Version and self.channel.version >= 2
+        self._asked = type(request)
         self.noted = note(self.audit, request)
         return self.noted.entry
 
@@ -137,20 +147,19 @@ async def _bypass(session: Session, request: m.Bypass) -> None:
 
 
 async def _check_present(session: Session, request: m.CheckPresent) -> None:
-    store = session.store
-    present = at_once(store)(request.key)
+    present = session.look(request.key)
     if present is None:
         async with session.heard():
-            present = await store.present(request.key)
+            present = await session.store.present(request.key)
     session.reply(_SUCCESS if present else _FAILURE)
 
 
 async def _lock_content(session: Session, request: m.LockContent) -> None:
     async with session.store.lock(request.key) as held:
         if held is None:
-            session.reply(m.Failure())
+            session.reply(_FAILURE)
             return
-        session.reply(m.Success())
+        session.reply(_SUCCESS)
         session.noted.locked()
         try:
             await session.channel.receive()
@@ -164,6 +173,7 @@ async def _lock_content(session: Session, request: m.LockContent) -> None:
 
 
 async def _remove(session: Session, request: m.Remove | m.RemoveBefore) -> None:
+    session.changed = True
     before = request.timestamp if isinstance(request, m.RemoveBefore) else None
     outcome = await session.store.remove(request.key, before)
     session.reply(_result(session, outcome))
@@ -195,6 +205,7 @@ async def _get(session: Session, request: m.Get) -> None:
 
 
 async def _put(session: Session, request: m.Put) -> None:
+    session.changed = True
     async with (
         session.channel.attention.attended() as ready,
         session.store.put(request.key, request.name) as intake,

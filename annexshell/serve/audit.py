@@ -9,12 +9,10 @@ from annexshell.protocol import messages as m
 from annexshell.repository import audit as log
 from annexshell.repository.audit import Audit, Entry
 
-AUDITED = (m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent, m.Connect)
+AUDITED = frozenset((m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent, m.Connect))
 _NAMING = (m.Put, m.Get)
+_KEYED = (m.Put, m.Get, m.Remove, m.RemoveBefore, m.LockContent)
 NOWHERE = Audit()
-_UNWRITTEN = NOWHERE.request("")
-"""What is said of all requests that are not audited."""
-
 _OUTCOMES: dict[type[m.Message], dict[type[m.Message], str]] = {
     m.Put: {
         m.Success: log.STORED,
@@ -88,15 +86,34 @@ class Noted:
         self.entry.outcome = log.ABANDONED
 
 
+class Unwritten(Noted):
+    """A request of which nothing will be written: one stands for all, and keeps nothing."""
+
+    def answered(self, message: m.Message) -> None:
+        pass
+
+    def moving(self, payload: Payload) -> None:
+        pass
+
+    def delivering(self, payload: Payload) -> None:
+        pass
+
+    def acknowledged(self, answer: m.Message) -> None:
+        pass
+
+
+_UNWRITTEN = Unwritten(m.Message, NOWHERE.request(""))
+
+
 def note(audit: Audit, request: m.Message) -> Noted:
     """What will be written of ``request``; nothing, if it is none that is audited."""
     kind = type(request)
-    if not isinstance(request, AUDITED):
-        return Noted(kind, _UNWRITTEN)
+    if kind not in AUDITED or not audit.on:
+        return _UNWRITTEN
     entry = audit.request(request.word.decode())
     if isinstance(request, m.Connect):
         entry.service = request.service
-    else:
+    elif isinstance(request, _KEYED):
         entry.key = request.key.text
     if isinstance(request, _NAMING):
         entry.file = request.name

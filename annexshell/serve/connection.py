@@ -22,7 +22,6 @@ log = logging.getLogger("annexshell.serve")
 
 REST = 1.0
 """Seconds of silence after which what was changed is committed (spec 03 §12.3)."""
-CHANGING = (m.Put, m.Remove, m.RemoveBefore)
 SHOWN = (m.CheckPresent, m.Remove, m.RemoveBefore)
 """Requests whose ERROR is shown by clients,"""
 SHOWS_ERRORS = 4
@@ -46,11 +45,7 @@ async def converse(session: Session, uuid: UUID, *, greeted: bool = False) -> in
     else:
         session.channel.say(greeting)
     try:
-        while session.channel.talk.state is not State.CLOSED:
-            if session.changed:
-                await _rest(session)
-            await _one_request(session)
-        await session.channel.flush()
+        await _answer_all(session)
     except LinkStalled as error:
         # It may be alive after all, and would wait for ever for what we owe it.
         log.warning("%s: ended the session", error)
@@ -72,19 +67,24 @@ async def _rest(session: Session) -> None:
         await session.rest()
 
 
-async def _one_request(session: Session) -> None:
-    try:
-        request = await session.channel.receive()
+async def _answer_all(session: Session) -> None:
+    """One request after the other, as long as the client has any."""
+    channel, talk = session.channel, session.channel.talk
+    while talk.state is not State.CLOSED:
+        if session.changed:
+            await _rest(session)
         try:
-            with session.begin(request):
-                session.refuse(request)
-                session.changed |= isinstance(request, CHANGING)
-                await ANSWERS[type(request)](session, request)
-        except RequestError as error:
-            _tell(session, request, error)
+            request = await channel.receive()
+            try:
+                with session.begin(request):
+                    session.refuse(request)
+                    await ANSWERS[type(request)](session, request)
+            except RequestError as error:
+                _tell(session, request, error)
+                session.complain(error)
+        except (Malformed, OutOfTurn) as error:
             session.complain(error)
-    except (Malformed, OutOfTurn) as error:
-        session.complain(error)
+    await channel.flush()
 
 
 def _tell(session: Session, request: m.Message, error: RequestError) -> None:

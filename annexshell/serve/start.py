@@ -12,7 +12,7 @@ import trio
 from annexshell.errors import AnnexshellError, RequestError
 from annexshell.model.clock import Clock, parse_clock
 from annexshell.model.ids import UUID
-from annexshell.policy.modes import refusal
+from annexshell.policy.modes import refusal, refused
 from annexshell.protocol import messages as m
 from annexshell.protocol.conversation import Role
 from annexshell.repository.audit import Audit, new_session
@@ -139,9 +139,13 @@ def _audit(request: SessionRequest) -> Audit:
 
 
 def _refuser(request: SessionRequest) -> Callable[[m.Message], None]:
+    table = refused(request.restrictions)
+
     def refuse(message: m.Message) -> None:
+        if message.word not in table:
+            return
         service = message.service if isinstance(message, m.Connect) else b""
-        error = refusal(request.restrictions, message.word, service)
+        error = refusal(table, message.word, service)
         if error is not None:
             raise error
 

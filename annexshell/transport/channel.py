@@ -45,9 +45,8 @@ class Channel:
         self.talk = Conversation(role)
         self.attention = Attention(link)
         self._parser = Parser()
-        self._unsent = bytearray()
+        self._unsent = b""
         self._poll: select.poll | None = None
-        self._there = False
         self._in_a_row = 0
 
     @property
@@ -74,19 +73,29 @@ class Channel:
 
     async def flush(self) -> None:
         """Send what waits to be sent. Raises LinkClosed."""
-        if self._unsent:
-            unsent, self._unsent = self._unsent, bytearray()
-            await self.link.write(unsent)
+        unsent, self._unsent = self._unsent, b""
+        if unsent and (done := self.link.write_now(unsent)) < len(unsent):
+            await self.link.write(memoryview(unsent)[done:])
 
     def _lingered(self) -> bool:
-        """Whether more of the peer is there, or comes soon enough."""
-        if self._there or self._parser.buffered:
+        """Whether more of the peer is here, or came soon enough. Raises LinkClosed."""
+        if self._parser.buffered:
             return True
         if self._poll is None:
             self._poll = select.poll()
             self._poll.register(self.link.reading, select.POLLIN)
-        self._there = bool(self._poll.poll(self.linger))
-        return self._there
+        if not self._poll.poll(self.linger):
+            return False
+        found = self.link.read_now(_READ)
+        if found is None:
+            return False
+        self._took(found)
+        return True
+
+    def _took(self, data: bytes) -> None:
+        if not data:
+            raise LinkClosed(name=self.link.name)
+        self._parser.feed(data)
 
     async def silent(self, seconds: float) -> bool:
         """Whether the peer says nothing for so long. Raises LinkClosed."""
@@ -105,32 +114,37 @@ class Channel:
         Raises LinkClosed at the end (also in the middle of a line), Malformed and
         OutOfTurn for lines that may not be, LineTooLong.
         """
-        await self.flush()
+        if self._unsent:
+            await self.flush()
         if self.linger and self._lingered():
             self._in_a_row += 1
             if self._in_a_row >= _TURN:
                 # Signals are handled only there.
                 self._in_a_row = 0
                 await trio.lowlevel.checkpoint()
+            message = self._next()
+            if message is not None:
+                # As it is with small requests, which this is kept short for.
+                return message
         return await self.listen()
 
     async def listen(self) -> m.Message:
         """`receive` without sending what waits: for the relay, where both sides speak."""
-        while True:
-            try:
-                message = self._parser.next_message()
-            except Malformed:
-                self.talk.received_nonsense()
-                raise
-            if message is not None:
-                self.talk.received(message)
-                return message
+        while (message := self._next()) is None:
             owed = self.talk.state in _UNDER_WAY or self._parser.buffered > 0
-            self._there = False
-            data = await self.link.read(_READ, owed=owed)
-            if not data:
-                raise LinkClosed(name=self.link.name)
-            self._parser.feed(data)
+            self._took(await self.link.read(_READ, owed=owed))
+        return message
+
+    def _next(self) -> m.Message | None:
+        """What was said already; None where more of it is to come."""
+        try:
+            message = self._parser.next_message()
+        except Malformed:
+            self.talk.received_nonsense()
+            raise
+        if message is not None:
+            self.talk.received(message)
+        return message
 
     async def send_piece(self, data: bytes) -> None:
         """Send DATA and ``data``, as the relay of git's protocol does. Raises LinkClosed."""

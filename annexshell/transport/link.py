@@ -60,24 +60,52 @@ class Link:
 
         ``owed`` bytes are on their way already: silence is a stall.
         """
-        self._check()
+        found = self.read_now(limit)
+        if found is not None:
+            return found
         ready = self._owed if owed else self._said
         try:
+            await ready()
             return await syscalls.read_some(self.reading, limit, ready)
         except OSError as error:
             # Also a timeout or a lost route, which are no ConnectionError.
             raise LinkClosed(name=self.name) from error
 
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
-        """All of ``data``. Raises LinkClosed."""
+    def read_now(self, limit: int) -> bytes | None:
+        """As `read`; None where that would have to wait."""
         self._check()
         try:
-            await syscalls.write_all(self.writing, data, self.writable)
+            return os.read(self.reading, limit)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise LinkClosed(name=self.name) from error
+
+    async def write(self, data: bytes | memoryview) -> None:
+        """All of ``data``. Raises LinkClosed."""
+        done = self.write_now(data)
+        if done == len(data):
+            return
+        try:
+            await self.writable()
+            rest = memoryview(data)[done:]
+            await syscalls.write_all(self.writing, rest, self.writable)
+        except OSError as error:
+            raise LinkClosed(name=self.name) from error
+
+    def write_now(self, data: bytes | memoryview) -> int:
+        """How many bytes of ``data`` the peer took, without waiting. Raises LinkClosed."""
+        self._check()
+        try:
+            done = os.write(self.writing, data)
+        except BlockingIOError:
+            return 0
         except OSError as error:
             raise LinkClosed(name=self.name) from error
         if self._listening:
             # Nobody else asks when that was, and a small request need not.
             self._moved = trio.current_time()
+        return done
 
     def readable(self) -> bool:
         """Whether the peer said or closed something already; never waits."""

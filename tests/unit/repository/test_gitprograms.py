@@ -171,7 +171,10 @@ def test_a_failure_is_not_an_absence(repo: Repo, git: Git) -> None:
     assert blob is not None
     with pytest.raises(BranchUnreadable, match="over|has 2 bytes"):
         git.content(blob, 1)
-    assert git.content(blob, 2) == b"1\n"
+    assert git.content(blob, 2) == git.text_at(tip, b"a/x", 2) == b"1\n"
+    assert git.text_at(tip, b"a/y", 2) == git.text_at(tip, b"a", 2) == b""
+    with pytest.raises(BranchUnreadable, match="over|has 2 bytes"):
+        git.text_at(tip, b"a/x", 1)
     tree = repo.git("rev-parse", f"{BRANCH}:a").decode().strip()
     for name in (blob, tree, tip):
         (repo.path / "objects" / name[:2] / name[2:]).unlink()
@@ -195,6 +198,8 @@ def test_a_missing_tree_is_an_error(repo: Repo, git: Git) -> None:
     (repo.path / "objects" / tree[:2] / tree[2:]).unlink()
     with pytest.raises(BranchUnreadable):
         git.blob_at(tip, b"a/x")
+    with pytest.raises(BranchUnreadable):
+        git.text_at(tip, b"a/x", LIMIT)
 
 
 def test_a_ref_to_something_else_is_an_error(repo: Repo, git: Git) -> None:

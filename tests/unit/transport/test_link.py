@@ -14,6 +14,7 @@ from annexshell.errors import LinkClosed
 from annexshell.transport.child import open_child
 from annexshell.transport.link import Link
 from tests.support.async_tests import trio_test
+from tests.support.pair import link_pair
 
 
 def test_the_blocking_mode_found_is_put_back() -> None:
@@ -146,3 +147,24 @@ async def test_a_file_as_input_is_always_ready_and_never_leaves(
         assert patience.cancelled_caught
     finally:
         link.close()
+
+
+@trio_test
+async def test_what_need_not_be_waited_for() -> None:
+    ours, theirs = link_pair(pipes=True)
+    assert ours.read_now(100) is None
+    assert theirs.write_now(b"hello") == 5
+    assert ours.read_now(100) == b"hello"
+    content = bytes(range(256)) * 4096
+    took = theirs.write_now(content)
+    assert 0 < took < len(content)
+    assert theirs.write_now(content) == 0
+    theirs.close()
+    found = b""
+    while more := ours.read_now(1 << 16):
+        found += more
+    assert (found, more) == (content[:took], b"")
+    ours.close()
+    for link_is_used in (lambda: ours.read_now(1), lambda: ours.write_now(b"x")):
+        with pytest.raises(LinkClosed):
+            link_is_used()
