@@ -16,6 +16,7 @@ import trio
 
 from annexshell.errors import PayloadShort
 from annexshell.model.payload import Payload, Validity
+from annexshell.transport import syscalls
 from annexshell.transport.feeding import Feed, Take
 from annexshell.transport.flow import widen
 from annexshell.transport.moving import SMALL
@@ -174,6 +175,41 @@ class Branch:
     def lag(self, head: int) -> int:
         """Bytes that were read from the source, and are to be handed to it."""
         return max(head - self._skip - self._taken, 0) if self._alive else 0
+
+    def due_next(self, head: int) -> bool:
+        """Whether it is to have the byte at ``head``, sooner or later."""
+        return self._alive and not self.complete and self._skip <= head
+
+    def level(self, head: int) -> bool:
+        """Whether its pipe got all that was read, and is to have what comes next."""
+        due = self.piped and self.due_next(head)
+        return due and self._skip + self._written == head
+
+    def wants(self, head: int, little: int) -> bool:
+        """Whether it has nothing left, or in memory no more than ``little``."""
+        if self.piped:
+            little = 0
+        due = self.due_next(head) and not self.unread
+        return due and self.lag(head) <= little
+
+    @property
+    def undecided(self) -> bool:
+        """Whether its receiver has not said yet how it takes its bytes."""
+        return self._alive and not self.piped and self._feed is None
+
+    @property
+    def unread(self) -> int:
+        """Bytes in its pipe."""
+        return self._in_pipe if self.piped else 0
+
+    def share(self, source: int, limit: int) -> int:
+        """Let its pipe have what will be read next from ``source``, a pipe.
+
+        At most ``limit`` bytes. As `syscalls.tee`; only for one that is `level`.
+        """
+        count = syscalls.tee(source, self._writing, limit)
+        self._written += count
+        return count
 
     def push(self, window: Window, least: int) -> None:
         """Hand over what it takes now, to a thread only if it is worth it; never waits."""

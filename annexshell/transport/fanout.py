@@ -14,6 +14,10 @@ the last one and the fastest are never given up here; their own links' limits en
 fast the others could go is only seen while they have something to do, and each hides some
 megabytes in the buffers of ssh and of the network. So a window that was full is read
 into again when it is nearly empty, and it is larger than those buffers.
+
+Where the source is a pipe too, pipes share its pages, if they have all that was read
+before (`transport/sharing.py`). What they have no room for has to go by the window, so
+nothing is read before somebody has nothing left.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from annexshell.model.payload import Payload, Validity
 from annexshell.transport import moving
 from annexshell.transport.branch import Branch, Piped, Tap
 from annexshell.transport.feeding import Take
+from annexshell.transport.sharing import Sharing
 from annexshell.transport.syscalls import CHUNK
 from annexshell.transport.window import Window
 
@@ -73,6 +78,7 @@ class Fan:
         self._patience = patience
         self._branches: list[Branch] = []
         self._taps: dict[Hashable, Tap] = {}
+        self._sharing = Sharing(source, self._window, self._branches, self._taps)
         self._lent = False
         self._least = 1
         self._rested = -math.inf
@@ -188,12 +194,20 @@ class Fan:
         piece = min(CHUNK, window.size if fits else max(window.size // 4, 1))
         if self._most() + min(piece, self._source.remaining) > window.size:
             return await self._catch_up(window.size // (8 if self._piped else 2))
+        read = self._sharing.read if self._sharing.possible else None
+        if read is not None:
+            await self._wanted(piece)
         self._least = piece
-        try:
-            room = window.room(window.head - self._most(), piece)
-            await moving.fill(self._source, room, self._arrived)
-        finally:
-            self._least = 1
+        room = window.room(window.head - self._most(), piece)
+        await moving.fill(self._source, room, self._arrived, read)
+
+    async def _wanted(self, piece: int) -> None:
+        """Return when a pipe is empty, or somebody has no more than ``piece`` in memory."""
+        self._far = piece
+        if self._sharing.early(piece):
+            with self._watched():
+                while self._sharing.early(piece):
+                    await self._stir()
 
     @property
     def _piped(self) -> bool:
@@ -276,6 +290,7 @@ class Fan:
         Who is too slow is given up, which is one way of catching up.
         """
         self._far, head = far, self._window.head
+        self._least = 1
         self._push(1)
         with self._watched():
             while any(one.lag(head) > far for one in self._all):
@@ -364,4 +379,5 @@ class Fan:
             branch.stop()
         for tap in self._taps.values():
             tap.feed.stop()
+        self._sharing.close()
         self._window.forget()

@@ -21,7 +21,7 @@ from annexshell.model.payload import Payload
 from annexshell.transport import syscalls, zerocopy
 from annexshell.transport.flow import widen, widen_for
 from annexshell.transport.link import Link
-from annexshell.transport.syscalls import CHUNK, Unsupported
+from annexshell.transport.syscalls import CHUNK, Read, Unsupported
 
 log = logging.getLogger("annexshell.transport")
 
@@ -73,10 +73,12 @@ async def fill(
     payload: Payload,
     target: memoryview,
     seen: Callable[[memoryview], object] = lambda piece: None,
+    read: Read | None = None,
 ) -> int:
     """Read the next bytes of ``payload`` until ``target`` is full or none remain.
 
-    ``seen`` is given each piece as soon as it is there.
+    ``seen`` is given each piece as soon as it is there. With ``read``, which takes them
+    from the descriptor instead, the first piece is all.
 
     Returns their number. Raises PayloadShort where not one more byte comes, from a
     substitute neither: what came before the source's early end is handed over first, for
@@ -87,7 +89,7 @@ async def fill(
     while filled < len(target) and payload.remaining:
         wanted = target[filled : filled + payload.remaining]
         try:
-            count = await _next(payload, wanted)
+            count = await _next(payload, wanted, read or syscalls.read_now)
         except PayloadShort as error:
             if filled:
                 # It will be raised again.
@@ -97,6 +99,8 @@ async def fill(
             continue
         seen(wanted[:count])
         filled += count
+        if read is not None:
+            break
     return filled
 
 
@@ -123,13 +127,13 @@ class _Substitutes:
         return True
 
 
-async def _next(payload: Payload, target: memoryview) -> int:
+async def _next(payload: Payload, target: memoryview, read: Read) -> int:
     """Read at least one byte into ``target``; the number read. Raises PayloadShort."""
     if payload.prefix:
         prefix = payload.take_prefix(len(target))
         target[: len(prefix)] = prefix
         return len(prefix)
-    count = await _read(payload, target)
+    count = await _read(payload, target, read)
     if count == 0:
         raise PayloadShort(name=payload.source, missing=payload.remaining)
     payload.moved(count)
@@ -155,12 +159,12 @@ async def feed(
         await take(buffer[: await fill(payload, buffer)])
 
 
-async def _read(payload: Payload, target: memoryview) -> int:
+async def _read(payload: Payload, target: memoryview, read: Read) -> int:
     """The number of bytes read; 0 where no more come. Raises PayloadShort."""
     try:
         if payload.position is not None:
             return os.preadv(payload.descriptor, [target], payload.position)
-        return await syscalls.read_into(payload.descriptor, target, payload.ready)
+        return await syscalls.read_into(payload.descriptor, target, payload.ready, read)
     except OSError as error:
         detail = error.strerror or str(error)
         raise PayloadUnreadable(name=payload.source, detail=detail) from error

@@ -1,15 +1,18 @@
 """The system calls that move bytes, as loops that wait for readiness instead of blocking.
 
 How to wait is the caller's to say: a Link bounds it. By default it is for ever. The one
-caller of os.sendfile and os.splice. A descriptor that cannot be polled (a regular file) never
+caller of os.sendfile, os.splice and tee. A descriptor that cannot be polled (a regular file) never
 answers EAGAIN, so nothing here ever waits for one.
 """
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import cast
 
 import trio
 
@@ -20,6 +23,9 @@ CHUNK = 1 << 20
 
 Wait = Callable[[], Awaitable[None]]
 """Returns when the descriptor is ready; may raise where that takes too long."""
+
+Read = Callable[[int, memoryview], int]
+"""As os.readv into one buffer: the number of bytes that left the descriptor."""
 
 _UNSUPPORTED = frozenset((errno.EINVAL, errno.ENOSYS, errno.EXDEV, errno.EOPNOTSUPP))
 
@@ -37,11 +43,18 @@ async def read_some(fd: int, limit: int, ready: Wait | None = None) -> bytes:
             await _readable(fd, ready)
 
 
-async def read_into(fd: int, target: memoryview, ready: Wait | None = None) -> int:
+def read_now(fd: int, target: memoryview) -> int:
+    """What there is, into ``target``; 0 at the end. Raises BlockingIOError, OSError."""
+    return os.readv(fd, [target])
+
+
+async def read_into(
+    fd: int, target: memoryview, ready: Wait | None = None, read: Read = read_now
+) -> int:
     """As `read_some` into ``target``, without making an object. Raises OSError."""
     while True:
         try:
-            return os.readv(fd, [target])
+            return read(fd, target)
         except BlockingIOError:
             await _readable(fd, ready)
 
@@ -96,6 +109,48 @@ async def splice(
                 await _readable(source, source_ready)
         except OSError as error:
             raise _translated(error) from error
+
+
+def tee(source: int, out: int, count: int) -> int:
+    """Let the pipe ``out`` have up to ``count`` bytes that stay in the pipe ``source``.
+
+    It is what will be read next; 0 at the end. Never waits: raises BlockingIOError where
+    nothing is there, or no room. Raises Unsupported where this is not to be had between
+    these two, and OSError.
+    """
+    done = int(_tee()(source, out, count, os.SPLICE_F_NONBLOCK))
+    if done < 0:
+        number = ctypes.get_errno()
+        error = OSError(number, os.strerror(number))
+        if isinstance(error, BlockingIOError):
+            raise error
+        raise _translated(error)
+    return done
+
+
+@cache
+def _tee() -> Callable[[int, int, int, int], int]:
+    """Python has no os.tee. Raises Unsupported."""
+    try:
+        function = ctypes.CDLL(None, use_errno=True).tee
+    except (AttributeError, OSError, MemoryError) as error:
+        raise Unsupported from error
+    function.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
+    function.restype = ctypes.c_ssize_t
+    return cast("Callable[[int, int, int, int], int]", function)
+
+
+def forget(source: int, null: int, count: int) -> int:
+    """Take up to ``count`` bytes from a pipe to ``null``, which is /dev/null.
+
+    They are not copied. Raises BlockingIOError where nothing is there, Unsupported, OSError.
+    """
+    try:
+        return os.splice(source, null, count, flags=os.SPLICE_F_NONBLOCK)
+    except BlockingIOError:
+        raise
+    except OSError as error:
+        raise _translated(error) from error
 
 
 async def _readable(fd: int, ready: Wait | None) -> None:

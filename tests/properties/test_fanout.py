@@ -1,6 +1,7 @@
 """Several receivers of one payload that come, rest, leave and break as they like.
 
-Pipes and windows are small, so that everybody waits for everybody. Some take their bytes
+Pipes and windows are small, so that everybody waits for everybody, and the kernel lets
+pipes share less than they could, or none. Some take their bytes
 from memory, in threads, which the clock does not wait for: they may be given up. Whatever happens: each
 has heard the source's bytes from its own first one on, in order and once; only who has all
 of them was told a verdict; the source knows what is unread; nothing is left open.
@@ -9,9 +10,11 @@ of them was told a verdict; the source knows what is unread; nothing is left ope
 from __future__ import annotations
 
 import fcntl
+import itertools
 import math
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from unittest import mock
 
 import attrs
@@ -22,13 +25,12 @@ from hypothesis import strategies as st
 
 from annexshell.errors import PayloadShort
 from annexshell.model.payload import Payload, Validity
-from annexshell.transport import branch, fanout, moving, syscalls
+from annexshell.transport import branch, fanout, moving, sharing, syscalls, zerocopy
 from annexshell.transport.branch import Branch
 from annexshell.transport.fanout import Fan
 from annexshell.transport.feeding import Take
 
 _BYTES = bytes(i * 37 % 251 for i in range(60_000))
-_PIPE = 4096
 _BEHIND = b"VALID\n"
 
 
@@ -143,8 +145,41 @@ async def _feed(source: Source, writing: int) -> None:
         os.close(writing)
 
 
-def _narrow(fd: int) -> None:
-    fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE)
+@attrs.frozen
+class Kernel:
+    """What it grants: the ``sizes`` of pipes in turn, and bytes shared by tee.
+
+    After ``tees`` of them it refuses more. Each call does ``most`` bytes at most.
+    """
+
+    sizes: list[int]
+    tees: int | None
+    most: int
+
+    @contextmanager
+    def granting(self) -> Iterator[None]:
+        sizes, asked = itertools.cycle(self.sizes), itertools.count()
+        tee, forget, read_now = syscalls.tee, syscalls.forget, syscalls.read_now
+
+        def widen(fd: int) -> None:
+            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, next(sizes))
+
+        def shared(source: int, out: int, count: int) -> int:
+            if self.tees is not None and next(asked) >= self.tees:
+                raise syscalls.Unsupported
+            return tee(source, out, min(count, self.most))
+
+        def forgotten(source: int, null: int, count: int) -> int:
+            return forget(source, null, min(count, self.most // 2 + 1))
+
+        def read(fd: int, target: memoryview) -> int:
+            return read_now(fd, target[: self.most // 3 + 1])
+
+        with (
+            mock.patch.object(branch, "widen", widen),
+            mock.patch.multiple(syscalls, tee=shared, forget=forgotten, read_now=read),
+        ):
+            yield
 
 
 async def _run(
@@ -201,19 +236,31 @@ def sources(draw: st.DrawFn) -> Source:
 
 
 _SOME = st.one_of(st.just(0), st.integers(0, len(_BYTES)))
-RECEIVERS = st.lists(
-    st.builds(
-        Receiver,
-        skip=_SOME,
-        piece=st.integers(1000, 70_000),
-        rest=st.sampled_from([0.0, 0.0, 1.0, 100.0]),
-        begin=st.sampled_from([0.0, 0.0, 50.0]),
-        enough=st.one_of(st.none(), st.none(), st.none(), _SOME),
-        patience=st.sampled_from([None, None, 500.0]),
-        direct=st.booleans(),
-    ),
-    min_size=1,
-    max_size=5,
+
+
+def _receivers(*, mixed: bool) -> st.SearchStrategy[list[Receiver]]:
+    return st.lists(
+        st.builds(
+            Receiver,
+            skip=_SOME,
+            piece=st.integers(1000, 70_000),
+            rest=st.sampled_from([0.0, 0.0, 1.0, 100.0]),
+            begin=st.sampled_from([0.0, 0.0, 50.0]),
+            enough=st.one_of(st.none(), st.none(), st.none(), _SOME),
+            patience=st.sampled_from([None, None, 500.0]),
+            direct=st.booleans() if mixed else st.just(False),
+        ),
+        min_size=1,
+        max_size=5,
+    )
+
+
+RECEIVERS = st.one_of(_receivers(mixed=True), _receivers(mixed=False))
+KERNELS = st.builds(
+    Kernel,
+    sizes=st.lists(st.sampled_from([4096, 16384, 65536]), min_size=1, max_size=3),
+    tees=st.one_of(st.none(), st.none(), st.none(), st.integers(0, 20)),
+    most=st.one_of(st.just(1 << 20), st.just(1 << 20), st.integers(1000, 70_000)),
 )
 
 
@@ -222,6 +269,8 @@ RECEIVERS = st.lists(
     receivers=RECEIVERS,
     window=st.one_of(st.integers(200, 9000), st.just(1 << 20)),
     patience=st.sampled_from([1.0, 20.0, 1e9]),
+    kernel=KERNELS,
+    zero_copy=st.sampled_from([True, True, True, False]),
     until=st.one_of(st.just(math.inf), st.just(math.inf), st.floats(0, 300)),
 )
 def test_each_hears_the_source_and_only_who_heard_all_is_told(
@@ -229,15 +278,57 @@ def test_each_hears_the_source_and_only_who_heard_all_is_told(
     receivers: list[Receiver],
     window: int,
     patience: float,
+    kernel: Kernel,
+    zero_copy: bool,
+    until: float,
+) -> None:
+    _check(source, receivers, window, patience, kernel, zero_copy, until)
+
+
+@given(
+    source=st.builds(
+        Source,
+        length=st.integers(20_000, len(_BYTES)),
+        early=st.sampled_from([0, 0, 100]),
+        pieces=st.just([]),
+        cut=st.sampled_from([None, None, None, 19_000]),
+        rest=st.just(0.0),
+    ),
+    receivers=RECEIVERS,
+    window=st.sampled_from([9000, 1 << 20, 1 << 20]),
+    patience=st.sampled_from([20.0, 1e9]),
+    kernel=KERNELS,
+    until=st.one_of(st.just(math.inf), st.just(math.inf), st.floats(0, 300)),
+)
+def test_much_that_comes_at_once(
+    source: Source,
+    receivers: list[Receiver],
+    window: int,
+    patience: float,
+    kernel: Kernel,
+    until: float,
+) -> None:
+    """So that pipes share much of it."""
+    _check(source, receivers, window, patience, kernel, True, until)
+
+
+def _check(
+    source: Source,
+    receivers: list[Receiver],
+    window: int,
+    patience: float,
+    kernel: Kernel,
+    zero_copy: bool,
     until: float,
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
     clock = trio.testing.MockClock(autojump_threshold=0)
-    small, narrow = mock.patch.object(branch, "SMALL", 100), min(window, 5000)
     with (
-        mock.patch.object(branch, "widen", _narrow),
-        mock.patch.object(fanout, "NARROW", narrow),
-        small,
+        kernel.granting(),
+        mock.patch.object(fanout, "NARROW", min(window, 5000)),
+        mock.patch.object(branch, "SMALL", 100),
+        mock.patch.object(sharing, "SMALL", 100),
+        mock.patch.object(zerocopy, "allowed", zero_copy),
     ):
         ended = trio.run(_run, source, receivers, window, patience, until, clock=clock)
     assert len(os.listdir("/proc/self/fd")) == before

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import re
+import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -86,3 +90,64 @@ def test_without_it_no_call_moves_what_is_not_read(home: Path, setting: str) -> 
         assert client.end().code == 0
     moved = any(f" {call}" in trace.read_text() for call in MOVING)
     assert moved is (setting == "true")
+
+
+# -- nodes that are reached by ssh ---------------------------------------------------------
+
+
+def behind_ssh(home: Path) -> dict[str, str]:
+    """Have the gateway reach its nodes by a program, which is started in place of ssh.
+
+    What its environment needs.
+    """
+    programs = home / "bin"
+    programs.mkdir()
+    start = " ".join(shlex.quote(os.fsdecode(word)) for word in shell_argv())
+    scripts = {
+        "ssh": 'for last; do :; done; exec sh -c "$last"',
+        "git-annex-shell": f'exec {start} -c "git-annex-shell $*"',
+    }
+    for name, script in scripts.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    for node in ("n1", "n2"):
+        url = f"host:{home / node}"
+        git("-C", home / "gw", "config", f"remote.{node}.url", url)
+    return {"PATH": f"{programs}:{os.environ['PATH']}"}
+
+
+def moved_bytes(trace: Path) -> Counter[str]:
+    """By name of the call."""
+    moved: Counter[str] = Counter()
+    for line in trace.read_text().splitlines():
+        call = re.match(r"(\w+)\(.* = (\d+)$", line)
+        if call:
+            moved[call[1]] += int(call[2])
+    return moved
+
+
+@pytest.mark.parametrize("setting", ["true", "false"])
+def test_nodes_behind_ssh_share_what_the_client_sends(home: Path, setting: str) -> None:
+    need_strace()
+    git("-C", home / "gw", "config", "annexshell.zerocopy", setting)
+    found, trace = behind_ssh(home), home / "trace"
+    content = CONTENT * 5
+    key = sha256_key(content)
+    command = f"git-annex-shell p2pstdio gw {CLIENT_UUID} --uuid {CLUSTER}"
+    # The gateway alone: neither its children nor its threads.
+    strace = ["strace", "-o", str(trace), "-e", "trace=tee,readv,write"]
+    argv = [*strace, *shell_argv("-c", command)]
+    with Session(argv, cwd=home, env=environment(home, **found)) as client:
+        assert client.greet() == CLUSTER.encode()
+        answer = client.put(key, content)
+        assert answer.startswith(b"SUCCESS-PLUS"), (answer, client.stderr)
+        assert client.end().code == 0
+    assert stored(home) == [content] * 2
+    moved = moved_bytes(trace)
+    if setting == "true":
+        assert moved["tee"] > len(content)
+        assert moved["write"] < len(content)
+    else:
+        assert moved["tee"] == 0
+        assert moved["readv"] >= len(content) - (1 << 16)
+        assert moved["write"] >= 2 * len(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import socket
 import tempfile
@@ -283,3 +284,103 @@ def test_without_zero_copy_all_is_copied(
     assert len(moving.ways(payload)) > 1
     monkeypatch.setattr(zerocopy, "allowed", False)
     assert moving.ways(payload) == (by_copy,)
+
+
+# -- tee ---------------------------------------------------------------------------------------
+
+
+def test_tee_leaves_what_it_gives() -> None:
+    with Ends() as ends:
+        reading, writing = ends.pair("pipe")
+        others = [ends.pair("pipe") for _ in range(3)]
+        os.write(writing, b"0123456789")
+        for _, out in others:
+            assert syscalls.tee(reading, out, 8) == 8
+        assert os.read(reading, 100) == b"0123456789"
+        assert [os.read(other, 100) for other, _ in others] == [b"01234567"] * 3
+
+
+def test_tee_never_waits() -> None:
+    with Ends() as ends:
+        (reading, writing), (_, out) = ends.pair("pipe"), ends.pair("pipe")
+        with pytest.raises(BlockingIOError):
+            syscalls.tee(reading, out, 10)
+        os.write(writing, b"x")
+        os.write(out, bytes(1 << 16))
+        with pytest.raises(BlockingIOError):
+            syscalls.tee(reading, out, 10)
+
+
+def test_tee_tells_the_end() -> None:
+    with Ends() as ends:
+        (reading, writing), (_, out) = ends.pair("pipe"), ends.pair("pipe")
+        ends.close(writing)
+        assert syscalls.tee(reading, out, 10) == 0
+
+
+@pytest.mark.parametrize("kinds", [("socket", "pipe"), ("pipe", "socket")])
+def test_tee_is_for_pipes(kinds: tuple[str, str]) -> None:
+    with Ends() as ends:
+        (reading, writing), (_, out) = map(ends.pair, kinds)
+        os.write(writing, b"x")
+        with pytest.raises(Unsupported):
+            syscalls.tee(reading, out, 1)
+
+
+def test_tee_tells_of_other_failures() -> None:
+    with Ends() as ends:
+        (reading, writing), (other, out) = ends.pair("pipe"), ends.pair("pipe")
+        os.write(writing, b"x")
+        ends.close(other)
+        with pytest.raises(BrokenPipeError):
+            syscalls.tee(reading, out, 1)
+
+
+@pytest.mark.parametrize("missing", [AttributeError, OSError, MemoryError])
+def test_where_there_is_no_tee(
+    monkeypatch: pytest.MonkeyPatch, missing: type[Exception]
+) -> None:
+    def none(*args: object, **words: object) -> object:
+        raise missing
+
+    monkeypatch.setattr(ctypes, "CDLL", none)
+    syscalls._tee.cache_clear()
+    try:
+        with Ends() as ends:
+            (reading, _), (_, out) = ends.pair("pipe"), ends.pair("pipe")
+            with pytest.raises(Unsupported):
+                syscalls.tee(reading, out, 1)
+    finally:
+        syscalls._tee.cache_clear()
+
+
+def test_what_is_shared_is_not_what_is_written_behind_it() -> None:
+    """The writer goes on in the same page."""
+    with Ends() as ends:
+        (reading, writing), (other, out) = ends.pair("pipe"), ends.pair("pipe")
+        os.write(writing, b"0123")
+        assert syscalls.tee(reading, out, 100) == 4
+        os.write(writing, b"4567")
+        os.write(out, b"abcd")
+        assert os.read(reading, 100) == b"01234567"
+        assert os.read(other, 100) == b"0123abcd"
+
+
+def test_what_is_forgotten_is_gone() -> None:
+    with Ends() as ends, open(os.devnull, "wb") as null:
+        reading, writing = ends.pair("pipe")
+        os.write(writing, b"0123456789")
+        assert syscalls.forget(reading, null.fileno(), 4) == 4
+        assert os.read(reading, 100) == b"456789"
+        with pytest.raises(BlockingIOError):
+            syscalls.forget(reading, null.fileno(), 4)
+
+
+def test_not_everything_can_be_forgotten() -> None:
+    with Ends() as ends, tempfile.TemporaryFile() as file:
+        with pytest.raises(Unsupported):
+            syscalls.forget(file.fileno(), ends.pair("socket")[1], 4)
+        reading, writing = ends.pair("pipe")
+        os.write(writing, b"x")
+        with pytest.raises(OSError, match="Bad file"):
+            syscalls.forget(reading, reading, 4)
