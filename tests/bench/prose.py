@@ -58,7 +58,6 @@ HOW_IT_IS_MEASURED = """\
   the same node's own url (direct). The client's own work, its hashing and ssh's encryption
   are in both. Its first two lines compare ways and not programs. Its processor time is that of all
   of them: the client, its ssh, the ssh server and the sessions.
-  are in both. Its first two lines compare ways and not programs.
 - **Where.** All repositories lie in one new directory in TMPDIR, else in /tmp, so
   `TMPDIR=/mnt/elsewhere make bench` measures another file system. *File system*, above, is that
   of this directory, with its mount options. With `discard` ext4 tells the device, in each commit
