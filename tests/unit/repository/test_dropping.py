@@ -385,6 +385,7 @@ def test_content_that_moves_as_we_look_for_it_is_removed(
     """As git annex fsck moves it between the hash directories of two schemes."""
     first, second = content.annex.paths.places(KEY)
     os.makedirs(os.path.dirname(second.directory))
+    os.chmod(first.directory, 0o755)
     os.rename(first.directory, second.directory)
     lstat = os.lstat
 
