@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from typing import TypeVar
 
@@ -33,9 +33,9 @@ from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity, nothing
 from annexshell.repository.branch import Branch
 from annexshell.repository.content import Content
+from annexshell.repository.contentlocks import SharedLock
 from annexshell.repository.intake import Intake
-from annexshell.repository.locking import SharedLock
-from annexshell.repository.objects import OpenObject
+from annexshell.repository.objects import Found, OpenObject
 from annexshell.repository.open import Repository
 from annexshell.repository.remedies import explained
 from annexshell.repository.retention import RETAIN_NS
@@ -169,60 +169,59 @@ class LocalStore:
 
     async def remove(self, key: Key, before: int | None = None) -> Outcome:
         content = self._fresh()
-        if self._never_came(content, key):
+        found, never_came = self._seen(content, key)
+        if never_came:
             return Outcome(True)
         self._warm_up()
         # In one go, also if the client is leaving: a gateway's log must hear of it too.
-        work = partial(self._remove, content, key, before)
+        work = partial(self._remove, content, key, before, found)
         # Only a thread can be called back from, to fill the trash bin.
         run = self._run if self._trash is None else in_thread
         return Outcome(await run(work))
 
-    def _remove(self, content: Content, key: Key, before: int | None) -> bool:
-        recorded = False
+    def _remove(
+        self, content: Content, key: Key, before: int | None, found: Found | None
+    ) -> bool:
+        branch, recorded = self._branch, False
 
-        def note(record: Callable[[], object]) -> None:
+        def note() -> None:
             nonlocal recorded
-            record()
             recorded = self._hook.due = True
 
-        branch = self._branch
+        def record() -> None:
+            branch.record(key, self.uuid, False)
+            note()
+
         try:
             removed = content.remove(
                 key,
                 before,
                 boot_seconds,
                 prepare=partial(branch.check_recordable, key, self.uuid),
-                record=lambda: note(partial(branch.record, key, self.uuid, False)),
-                recording=partial(self._recording, branch, key, note),
+                record=record,
+                recording=partial(branch.removing, key, self.uuid, note),
                 trash=None if self._trash is None else self._keep_elsewhere,
+                found=found,
             )
         finally:
             # Only now: what was freed is freed in one commit. Also after a late failure.
             branch.sync()
-        if removed and not recorded:
-            # It was gone already; what the log says may be older.
+        if removed and not recorded:  # It was gone; what the log says may be older.
             self._mend(partial(self._say_it_is_gone, key))
         return removed
 
-    @contextmanager
-    def _recording(
-        self, branch: Branch, key: Key, note: Callable[[Callable[[], object]], None]
-    ) -> Iterator[Callable[[], object]]:
-        with branch.removing(key, self.uuid) as record:
-            yield partial(note, record)
-
-    def _never_came(self, content: Content, key: Key) -> bool:
-        """Whether there is neither content nor a word of it in the log.
+    def _seen(self, content: Content, key: Key) -> tuple[Found | None, bool]:
+        """What lies there, and whether there is neither content nor a word of it in the log.
 
         So it is in most nodes of a cluster, and looking takes less than a thread would.
         """
-        if content.annex.thin:
-            return False  # There may be more to look at.
         try:
-            return not content.lies_there(key) and self._log_is_right(key)
+            found = content.find(key)
+            # With annex.thin there may be more to look at.
+            gone = found is None and not content.annex.thin
+            return found, gone and self._log_is_right(key)
         except (RequestError, OSError):
-            return False  # It is met again, and told, where it is removed.
+            return None, False  # It is met again, and told, where it is removed.
 
     def _say_it_is_gone(self, key: Key) -> None:
         # Most nodes of a cluster never had it: they need not wait for the journal's lock.

@@ -97,6 +97,14 @@ def with_presence(
 
     ``candidate`` is the time of the event. Lines that lost or do not parse are dropped.
     """
+    said = with_line(content, uuid, present, candidate)
+    return None if said is None else said[0]
+
+
+def with_line(
+    content: bytes, uuid: UUID, present: bool, candidate: Clock
+) -> tuple[bytes, Clock] | None:
+    """`with_presence`, and the clock of the new line."""
     winners = dict(parse_location(content).winners)
     status = PRESENT if present else MISSING
     old = winners.get(uuid)
@@ -104,4 +112,4 @@ def with_presence(
         return None
     clock = bump(candidate, old.clock if old else None)
     winners[uuid] = Presence(clock, status, uuid)
-    return format_location(LocationLog(winners, frozenset()))
+    return format_location(LocationLog(winners, frozenset())), clock

@@ -12,6 +12,7 @@ from contextlib import (
     nullcontext,
 )
 from functools import partial
+from typing import TypeVar
 
 import trio
 
@@ -20,6 +21,8 @@ from annexshell.model.duration import time_to_hash
 from annexshell.model.key import Key
 from annexshell.model.payload import Payload, Validity
 from annexshell.repository.keylocks import KeyLock, KeyLocks
+
+_Lock = TypeVar("_Lock")
 
 log = logging.getLogger("annexshell.proxy")
 
@@ -123,13 +126,13 @@ async def _changed(
         log.warning("%s; going on without the lock", error)
         return nullcontext()
     if lock is None:
-        raise LockTimeout(where=locks.change_path(key), holder="another session")
+        raise LockTimeout(where=locks.change_path, holder="another session")
     return lock
 
 
 async def _polled(
-    attempt: Callable[[], KeyLock | None], worthwhile: Callable[[], bool]
-) -> KeyLock | None:
+    attempt: Callable[[], _Lock | None], worthwhile: Callable[[], bool]
+) -> _Lock | None:
     pause = _FIRST_PAUSE
     while True:
         lock = attempt()

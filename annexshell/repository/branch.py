@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from annexshell.logs.proxies import Proxied
 from annexshell.model.clock import SECOND, Clock, clock_now
 from annexshell.model.ids import UUID, is_cluster_uuid, is_safe_uuid
 from annexshell.model.key import Key
+from annexshell.repository.absence import Absence
 from annexshell.repository.accounts import Accounts
 from annexshell.repository.journal import MAX_LOG, Journal
 from annexshell.repository.open import Repository
@@ -213,10 +214,10 @@ class Branch:
                 continue
             base = new = self._base(path, private)
             for uuid in here:
-                said = location.with_presence(new, uuid, found[uuid], clock)
+                said = location.with_line(new, uuid, found[uuid], clock)
                 if said is not None:
-                    new = said
-                    self._doubt_future(new, uuid)
+                    new, written = said
+                    _doubt_future(written, uuid)
             if new != base:
                 self._journal.write(path, new, private=private)
                 changed = True
@@ -233,35 +234,39 @@ class Branch:
             self._base(path, private)
             self._journal.check(path, private=private)
 
-    @contextmanager
-    def removing(self, key: Key, uuid: UUID) -> Iterator[Callable[[], object]]:
+    def removing(
+        self, key: Key, uuid: UUID, then: Callable[[], None] = lambda: None
+    ) -> Absence:
         """`check_recordable` and `record` of an absence under one lock of the journal.
 
-        The content goes within the block, which must not take long, and then what the
-        block gets is called: all that it needs is on the disk by then but for one rename,
-        which `sync` has reach it.
+        The content goes before what this gives is closed, which must not take long, and is
+        recorded by its `record`: all that it needs is on the disk by then but for one
+        rename, which `sync` has reach it. ``then`` is called once it is recorded.
         """
         if is_cluster_uuid(uuid):
-            yield lambda: None
-            return
+            return Absence(then)
         _check_uuids(key, (uuid,))
         clock = self._now()
         path, private = self.location_path(key), uuid in self.private_uuids
-        with self._journal.locked(self._timeout):
+        lock = self._journal.locked(self._timeout)
+        try:
             base = self._base(path, private)
-            new = location.with_presence(base, uuid, False, clock)
-            if new is None:
-                yield lambda: None
-                return
-            self._doubt_future(new, uuid)
-            with self._journal.staged(path, new, private=private) as put:
+            said = location.with_line(base, uuid, False, clock)
+            if said is None:
+                return Absence(then, lock)
+            new, written = said
+            _doubt_future(written, uuid)
+            staged = self._journal.staged(path, new, private=private)
+        except BaseException:
+            lock.close()
+            raise
 
-                def record() -> None:
-                    put()
-                    self._unsynced.add(private)
-                    self.accounts.completed(key, base, new, ())
+        def recorded() -> None:
+            self._unsynced.add(private)
+            self.accounts.completed(key, base, new, ())
+            then()
 
-                yield record
+        return Absence(recorded, lock, staged)
 
     def sync(self) -> None:
         """Have what was recorded in `removing` reach the disk."""
@@ -281,7 +286,7 @@ class Branch:
             self._journal.write(path, new, private=private)
         return True
 
-    def journal_locked(self) -> AbstractContextManager[None]:
+    def journal_locked(self) -> AbstractContextManager[object]:
         """Nobody writes to the journal or commits it within the block."""
         return self._journal.locked(self._timeout)
 
@@ -361,13 +366,13 @@ class Branch:
     def _now(self) -> Clock:
         return clock_now() if self._clock is None else self._clock
 
-    def _doubt_future(self, content: bytes, uuid: UUID) -> None:
-        written = location.parse_location(content).winners[uuid].clock
-        if written > clock_now() + _DAY:
-            log.warning(
-                "a log line about %s is dated in the future: check that machine's clock",
-                printable(uuid),
-            )
+
+def _doubt_future(written: Clock, uuid: UUID) -> None:
+    if written > clock_now() + _DAY:
+        log.warning(
+            "a log line about %s is dated in the future: check that machine's clock",
+            printable(uuid),
+        )
 
 
 def _check_uuids(key: Key, uuids: Iterable[UUID]) -> None:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage
+from annexshell.repository.contentlocks import SharedLock
 from annexshell.repository.dropping import Dropping, Recording, Trash
 from annexshell.repository.intake import Intake, begin_again, begin_intake
-from annexshell.repository.locking import Locking, SharedLock
-from annexshell.repository.objects import Objects, OpenObject
+from annexshell.repository.locking import Locking
+from annexshell.repository.objects import Found, Objects, OpenObject
 from annexshell.repository.open import Repository
 from annexshell.repository.placing import Placing, Record
 from annexshell.repository.transfers import Transfer, begin_upload
@@ -42,9 +43,10 @@ class Content:
         """See `Objects.present`."""
         return self._objects.present(key)
 
-    def lies_there(self, key: Key) -> bool:
-        """Whether there is an object, be it the content or damaged. Raises StorageFailed."""
-        return self._objects.find(key) is not None
+    def find(self, key: Key) -> Found | None:
+        """The object, be it the content or damaged; looked for twice before it is said
+        that there is none. Raises StorageFailed."""
+        return self._objects.find(key) or self._objects.find(key)
 
     def being_removed(self, key: Key) -> bool:
         """Whether somebody holds the exclusive lock now (spec 02 §7.4)."""
@@ -95,6 +97,7 @@ class Content:
         record: Record,
         recording: Recording | None = None,
         trash: Trash | None = None,
+        found: Found | None = None,
     ) -> bool:
         """See `Dropping.remove`."""
         return self._dropping.remove(
@@ -105,4 +108,5 @@ class Content:
             record=record,
             recording=recording,
             trash=trash,
+            found=found,
         )

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from annexshell.errors import RemovalRefused
 from annexshell.model.key import Key
+from annexshell.repository.absence import Absence
 from annexshell.repository.annex import Annex, storage
-from annexshell.repository.locking import ExclusiveLock, Locking
+from annexshell.repository.contentlocks import ExclusiveLock
+from annexshell.repository.locking import Locking
 from annexshell.repository.objects import Found, Objects, OpenObject, status_of
 from annexshell.repository.paths import ObjectPlace
 
@@ -30,13 +31,16 @@ Raises RequestError, RemovalRefused with the reason as a rule: then the content 
 """
 
 
-Recording = Callable[[], AbstractContextManager[Callable[[], object]]]
-"""Makes everything ready to record the absence; what the block gets does it.
+Recording = Callable[[], Absence]
+"""Makes everything ready to record the absence.
 
-Others wait for the journal meanwhile. Raises what `prepare` does.
+Others wait for the journal until it is closed. Raises what `prepare` does.
 """
 _QUICK = 1 << 30
 """Bytes that a file system frees at once."""
+_LOOKS = 2
+"""Content that `git annex fsck` moves from one place to the other may not be found in
+either, if it is looked for once."""
 
 
 class _How(NamedTuple):
@@ -78,56 +82,78 @@ class Dropping:
         record: Callable[[], object],
         recording: Recording | None = None,
         trash: Trash | None = None,
+        found: Found | None = None,
     ) -> bool:
         """Make the content absent; False if ``clock`` has reached ``before``.
 
         True also if it was absent. ``prepare`` raises if ``record`` could not log the
         absence; ``recording`` is both, where nothing slow comes between. With annex.trashbin
         the content first goes to ``trash``. Work tree files that nobody changed become
-        pointers. Raises ContentLocked, RemovalRefused, StorageFailed, LockTimeout, and as
+        pointers. ``found`` is where it was just seen. Raises ContentLocked, RemovalRefused, StorageFailed, LockTimeout, and as
         the callables do.
         """
         in_time = partial(_is_before, before, clock)
         how = _How(prepare, record, recording, trash)
-        for _ in self._annex.paths.places(key):
-            # Without annex.thin it is the lock that tells whether anything is there.
-            if self._annex.thin and not self._removable(key, self._objects.find(key)):
-                return True
-            lock = self._locking.lock_exclusive(key)
-            if lock is None:
-                return True
-            with lock:
-                if not self._removable(key, lock.found):
-                    return True
-                try:
-                    if self._remove_locked(key, lock, in_time, how):
-                        return True
-                except _TooLate:
-                    return False
+        for _ in range(_LOOKS * len(self._annex.paths.places(key))):
+            removed = self._attempt(key, found, in_time, how)
+            if removed is not None:
+                return removed
+            found = None
         raise RemovalRefused(key=key, detail="it is being stored again; try again")
+
+    def _attempt(
+        self, key: Key, found: Found | None, in_time: Callable[[], bool], how: _How
+    ) -> bool | None:
+        """`remove`, unless something is left then: None."""
+        # Without annex.thin it is the lock that tells whether anything is there.
+        if self._annex.thin and self._absent(key):
+            return True
+        lock = self._locking.lock_exclusive(key, found)
+        if lock is None:
+            return self._absent(key) or None
+        with lock:
+            if not self._removable(key, lock.found):
+                return True
+            try:
+                return self._remove_locked(key, lock, in_time, how) or None
+            except _TooLate:
+                return False
 
     def _remove_locked(
         self, key: Key, lock: ExclusiveLock, in_time: Callable[[], bool], how: _How
     ) -> bool:
         """Remove and record; False if there is another copy. Raises _TooLate."""
         if how.recording is not None and self._is_quick(lock):
-            with how.recording() as record:
-                return self._delete_and_record(key, lock.place, in_time, record)
+            with how.recording() as absence:
+                return self._remove_quickly(key, lock, in_time, absence)
         how.prepare()
         self._keep_elsewhere(key, how.trash, in_time)
-        return self._delete_and_record(key, lock.place, in_time, how.record)
+        gone = self._gone(key, self._delete(key, lock.place, in_time))
+        if gone:
+            how.record()
+        return gone
 
-    def _delete_and_record(
+    def _remove_quickly(
         self,
         key: Key,
-        place: ObjectPlace,
+        lock: ExclusiveLock,
         in_time: Callable[[], bool],
-        record: Callable[[], object],
+        absence: Absence,
     ) -> bool:
-        gone = self._gone(key, self._delete(key, place, in_time))
-        if gone:
-            record()
-        return gone
+        """As `_remove_locked`, with the journal locked.
+
+        So whoever stores it again now, which git-annex does without a content lock, is
+        recorded after us, and nobody needs to look for that.
+        """
+        place, freezer = lock.place, self._annex.freezer
+        with storage("removing content", place.object):
+            freezer.persist(
+                place.directory, lambda: _take_away(place.object, None, in_time)
+            )
+        if self._removable(key, self._objects.find(key, besides=place)):
+            return False
+        absence.record()
+        return True
 
     def _is_quick(self, lock: ExclusiveLock) -> bool:
         """Whether removing is one system call, so that others can wait for it."""
@@ -138,6 +164,12 @@ class Dropping:
             and lock.found.status.st_size <= _QUICK
             and not annex.config.get("annex.trashbin")
             and not (hooks.freezes or hooks.thaws or hooks.erases)
+        )
+
+    def _absent(self, key: Key) -> bool:
+        """Whether there is nothing that may go; looked for twice (`_LOOKS`)."""
+        return not any(
+            self._removable(key, self._objects.find(key)) for _ in range(_LOOKS)
         )
 
     def _gone(self, key: Key, removed: os.stat_result | None) -> bool:

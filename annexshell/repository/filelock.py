@@ -24,6 +24,8 @@ from annexshell.repository.durable import Closing
 from annexshell.repository.open import Repository
 
 _FLOCK = "hhqqi4x"
+_WRITE = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _BUSY = frozenset((errno.EAGAIN, errno.EACCES))
 _EXCLUSIVE = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 _SHARED = struct.pack(_FLOCK, fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
@@ -34,10 +36,12 @@ DEFAULT_TIMEOUT = 60.0
 class FileLock(Closing):
     """A held lock; closing it, or leaving its block, releases it."""
 
-    def __init__(self, fd: int, path: str) -> None:
+    def __init__(
+        self, fd: int, path: str, identity: tuple[int, int] | None = None
+    ) -> None:
         self._fd = fd
         self.path = path
-        self._identity: tuple[int, int] | None = None
+        self._identity = identity
 
     @property
     def fd(self) -> int:
@@ -95,23 +99,36 @@ def try_lock(
     to become exclusive later must be ``writable``. Raises OSError; what is no regular file
     is refused, and opening never blocks.
     """
-    fd = open_lock_file(path, exclusive=exclusive or writable, create=create)
-    return lock_descriptor(fd, path, exclusive=exclusive)
+    fd, identity = _open(path, exclusive=exclusive or writable, create=create)
+    return lock_descriptor(fd, path, exclusive=exclusive, identity=identity)
 
 
 def open_lock_file(path: str, *, exclusive: bool, create: bool = True) -> int:
     """A descriptor that can be locked; see `try_lock`."""
-    access = os.O_RDWR if exclusive else os.O_RDONLY
-    flags = access | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
-    fd = os.open(path, flags | (os.O_CREAT if create else 0), 0o666)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    return _open(path, exclusive=exclusive, create=create)[0]
+
+
+def _open(path: str, *, exclusive: bool, create: bool) -> tuple[int, tuple[int, int]]:
+    flags = _WRITE if exclusive else _READ
+    fd = os.open(path, flags | os.O_CREAT if create else flags, 0o666)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "not a regular file", path)
-    return fd
+    return fd, (status.st_dev, status.st_ino)
 
 
-def lock_descriptor(fd: int, path: str, *, exclusive: bool) -> FileLock | None:
-    """The lock on an open descriptor, which is owned from here on; None if it is held."""
+def lock_descriptor(
+    fd: int,
+    path: str,
+    *,
+    exclusive: bool,
+    identity: tuple[int, int] | None = None,
+) -> FileLock | None:
+    """The lock on an open descriptor, which is owned from here on; None if it is held.
+
+    ``identity`` is the file's device and inode, if they are known already.
+    """
     try:
         fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _EXCLUSIVE if exclusive else _SHARED)
     except OSError as error:
@@ -119,7 +136,20 @@ def lock_descriptor(fd: int, path: str, *, exclusive: bool) -> FileLock | None:
         if error.errno in _BUSY:
             return None
         raise
-    return _OwnLock(fd, path)
+    return _OwnLock(fd, path, identity)
+
+
+def lock_byte(fd: int, place: int) -> bool:
+    """Lock one byte of an open file for ourselves, until it is closed; False if somebody
+    else has. Raises OSError."""
+    asked = struct.pack(_FLOCK, fcntl.F_WRLCK, os.SEEK_SET, place, 1, 0)
+    try:
+        fcntl.fcntl(fd, fcntl.F_OFD_SETLK, asked)
+    except OSError as error:
+        if error.errno in _BUSY:
+            return False
+        raise
+    return True
 
 
 def wait_lock(
@@ -133,6 +163,9 @@ def wait_lock(
     For locks that git-annex takes blocking. Polls, because a suspended holder would block
     the kernel's own waiting for ever. Raises LockTimeout naming the holder, and OSError.
     """
+    lock = try_lock(path, exclusive=exclusive)  # as a rule it is free
+    if lock is not None:
+        return lock
     return wait_for(
         lambda: try_lock(path, exclusive=exclusive), timeout, path, holder_of
     )

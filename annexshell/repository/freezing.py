@@ -101,6 +101,11 @@ class Thawed(Closing):
             freezer.thaw_directory(directory)
         open[directory] = open.get(directory, 0) + 1
 
+    def forget(self) -> None:
+        """The directory is gone: there is nothing to be frozen."""
+        self._open.pop(self._directory, None)
+        self._directory = ""
+
     def close(self) -> None:
         """Freeze the directory, if nobody else here needs it thawed. Twice is harmless."""
         directory, self._directory = self._directory, ""

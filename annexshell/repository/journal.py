@@ -14,15 +14,14 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from types import TracebackType
 from typing import NamedTuple
 
 from annexshell.errors import JournalFailed, KeyNotStorable
 from annexshell.logs.merge import complete_lines
 from annexshell.model.writing import write_all
-from annexshell.repository.durable import sync_directory
+from annexshell.repository.durable import Closing, sync_directory
 from annexshell.repository.filelock import FileLock, locks_of
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
@@ -67,6 +66,7 @@ class Journal:
         self._public = os.path.join(annex, b"journal")
         self._private = os.path.join(annex, b"journal-private")
         self._temporary = os.path.join(annex, b"annexshell-tmp")
+        self._staging = os.path.join(self._temporary, b"journal")
         self._locks = locks_of(repository)
         self._lock = os.path.join(repository.annex_dir, "journal.lck")
         self._sharing = Sharing.parse(repository.config.get("core.sharedrepository"))
@@ -135,9 +135,8 @@ class Journal:
 
     # -- writing --------------------------------------------------------------------------
 
-    @contextmanager
-    def locked(self, timeout: float | None = None) -> Iterator[None]:
-        """Hold git-annex's lock on the journal for the block.
+    def locked(self, timeout: float | None = None) -> FileLock:
+        """git-annex's lock on the journal, held until it is closed.
 
         Raises LockTimeout after ``timeout`` seconds, and JournalFailed.
         """
@@ -145,12 +144,10 @@ class Journal:
             timeout = self._locks.patience(LOCK_TIMEOUT)
         with _failing(os.fsencode(self._lock)):
             try:
-                lock = self._take(timeout)
+                return self._take(timeout)
             except FileNotFoundError:
                 self._directory(self._annex)
-                lock = self._take(timeout)
-        with lock:
-            yield
+                return self._take(timeout)
 
     def _take(self, timeout: float) -> FileLock:
         lock = self._locks.wait_lock(self._lock, exclusive=True, timeout=timeout)
@@ -162,7 +159,7 @@ class Journal:
 
         Content may be removed only once it is known that this can be recorded.
         """
-        self._check_name(path)
+        _checked_name(path)
         directory = self._private if private else self._public
         with _failing(directory):
             self._writable(directory)
@@ -175,8 +172,8 @@ class Journal:
         To be called within `locked`. Raises JournalFailed, with the old text in place, and
         KeyNotStorable for a path that no file can be named after.
         """
-        with self.staged(path, content, private=private) as put:
-            put()
+        with self.staged(path, content, private=private) as staged:
+            staged.put()
         self.sync(private=private)
 
     def sync(self, *, private: bool = False) -> None:
@@ -185,37 +182,20 @@ class Journal:
         with _failing(directory):
             self._sync_directory(directory)
 
-    @contextmanager
-    def staged(
-        self, path: bytes, content: bytes, *, private: bool = False
-    ) -> Iterator[Callable[[], None]]:
-        """`write` in steps: all but the rename and `sync` is done before the block.
-
-        What the block gets renames; it is to be called once, or not at all: then nothing is
-        changed.
-        """
-        self._check_name(path)
+    def staged(self, path: bytes, content: bytes, *, private: bool = False) -> Staged:
+        """`write` in steps: all but the rename and `sync` is done here."""
         directory = self._private if private else self._public
-        target = os.path.join(directory, journal_name(path))
+        target = directory + b"/" + _checked_name(path)
         with _failing(target):
-            temporary = self._write_temporary(content, sync=self._fsync)
-        waiting = True
-
-        def put() -> None:
-            nonlocal waiting
-            with _failing(target):
-                os.rename(temporary, target)
-                waiting = False
-
-        try:
-            with _failing(target):
-                self._sharing.share(os.fsdecode(temporary))
+            staged = Staged(self._write_temporary(content, sync=self._fsync), target)
+            try:
+                if self._sharing.shared:
+                    self._sharing.share(os.fsdecode(staged.temporary))
                 self._writable(directory)
-            yield put
-        finally:
-            if waiting:
-                with _failing(target):
-                    os.unlink(temporary)
+            except BaseException:
+                staged.close()
+                raise
+        return staged
 
     def _writable(self, directory: bytes) -> None:
         """Make sure that files can be put there. Raises OSError."""
@@ -234,19 +214,8 @@ class Journal:
                 except FileNotFoundError:
                     continue
 
-    def _check_name(self, path: bytes) -> None:
-        name = journal_name(path)
-        if len(name) > _MAX_NAME:
-            detail = (
-                f"the name of its log takes {len(name)} bytes, {_MAX_NAME} is the most"
-            )
-            raise KeyNotStorable(key=path, detail=detail)
-        if branch_path(name) != path:
-            # A component that starts with _ comes back as one that ends with it.
-            raise KeyNotStorable(key=path, detail="its log would be taken for another")
-
     def _write_temporary(self, content: bytes, *, sync: bool) -> bytes:
-        path = os.path.join(self._temporary, b"journal")
+        path = self._staging
         fd = self._open_temporary(path)
         try:
             try:
@@ -283,6 +252,30 @@ class Journal:
             sync_directory(path)
 
 
+class Staged(Closing):
+    """The new text of a journal file, on the disk but under no name that counts.
+
+    If it is closed without `put`, nothing was changed.
+    """
+
+    def __init__(self, temporary: bytes, target: bytes) -> None:
+        self.temporary = temporary
+        self._target = target
+        self._waiting = True
+
+    def put(self) -> None:
+        """Make it what waits for the path; to be called once. Raises JournalFailed."""
+        with _failing(self._target):
+            os.rename(self.temporary, self._target)
+        self._waiting = False
+
+    def close(self) -> None:
+        if self._waiting:
+            self._waiting = False
+            with _failing(self._target):
+                os.unlink(self.temporary)
+
+
 class _failing:  # noqa: N801 - a block, and one that every request enters
     """A block in which the operating system's errors become JournalFailed."""
 
@@ -302,6 +295,18 @@ class _failing:  # noqa: N801 - a block, and one that every request enters
     ) -> None:
         if isinstance(error, OSError):
             raise JournalFailed(where=self._path, detail=explained(error)) from error
+
+
+def _checked_name(path: bytes) -> bytes:
+    """`journal_name`, where it is a name that can be. Raises KeyNotStorable."""
+    name = journal_name(path)
+    if len(name) > _MAX_NAME:
+        detail = f"the name of its log takes {len(name)} bytes, {_MAX_NAME} is the most"
+        raise KeyNotStorable(key=path, detail=detail)
+    if branch_path(name) != path:
+        # A component that starts with _ comes back as one that ends with it.
+        raise KeyNotStorable(key=path, detail="its log would be taken for another")
+    return name
 
 
 def _may_write(directory: bytes) -> bool:

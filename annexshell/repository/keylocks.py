@@ -1,10 +1,11 @@
 """Locks of a gateway on one key, among its sessions: git-annex knows nothing of them.
 
 *upload* is held for the whole of a PUT to a cluster: two sessions that send one key to the
-same nodes would else each hold a node that the other waits for. *change* is held while
+same nodes would else each hold a node that the other waits for. It is a file, whose times
+tell that its holder gets on; a free one has none, save after a death. *change* is held while
 nodes change what they have and until that is recorded, so that the log tells what came
-last. They are locks of the open file: whoever dies lets go. A free lock has no file,
-save after a death.
+last. Every upload and removal takes it, so it is one byte of a file that stays, found by
+the key's checksum. They are locks of the open file: whoever dies lets go.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ import os
 from annexshell.model.key import Key
 from annexshell.repository.annex import storage
 from annexshell.repository.durable import Closing
-from annexshell.repository.filelock import FileLock, try_lock
+from annexshell.repository.filelock import FileLock, lock_byte, open_lock_file, try_lock
 from annexshell.repository.modes import Sharing
 from annexshell.repository.open import Repository
 from annexshell.repository.waiting import Trace
 
 _NAME_MAX = 255
+_PLACE = 8
+"""Bytes of the checksum that tell a key's byte. Keys that share one, as chunks of one key
+do, only wait for each other."""
 _TRIES = 100
 """Attempts at a file that others delete at the same time; more means that it is held."""
 
@@ -46,6 +50,19 @@ class KeyLock(Closing):
             # The file stays, and is used by whoever is next.
             return self._held.close()
         self._held.close()
+
+
+class ChangeLock(Closing):
+    """A held *change* lock."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+
+    def close(self) -> None:
+        """Let go. Twice is harmless."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
 
 
 class KeyLocks:
@@ -82,15 +99,26 @@ class KeyLocks:
         """The *upload* lock; None if another session has it. Raises StorageFailed."""
         return self._try(self.upload_path(key))
 
-    def try_change(self, key: Key) -> KeyLock | None:
+    def try_change(self, key: Key) -> ChangeLock | None:
         """The *change* lock; None if another session has it. Raises StorageFailed."""
-        return self._try(self.change_path(key))
+        with storage("locking a key", self.change_path):
+            fd = self._open_changes()
+            held = None
+            try:
+                if lock_byte(fd, int.from_bytes(key.digest[:_PLACE]) >> 2):
+                    held = ChangeLock(fd)
+            finally:
+                if held is None:
+                    os.close(fd)
+        return held
 
     def upload_path(self, key: Key) -> str:
         return self._path("upload", key)
 
-    def change_path(self, key: Key) -> str:
-        return self._path("change", key)
+    @property
+    def change_path(self) -> str:
+        """The file with a byte for every key."""
+        return self._directory + "/changes"
 
     def upload_trace(self, key: Key) -> Trace | None:
         """What changes whenever the upload under way gets on; None if there is none.
@@ -111,6 +139,20 @@ class KeyLocks:
             # Keys that share a lock for this only wait for each other.
             name = b"%b.%b" % (kind.encode(), key.digest.hex().encode())
         return f"{self._directory}/{os.fsdecode(name)}"
+
+    def _open_changes(self) -> int:
+        """Raises OSError."""
+        try:
+            fd = open_lock_file(self.change_path, exclusive=True)
+        except FileNotFoundError:
+            self._sharing.make_directories(self._directory, self._top)
+            fd = open_lock_file(self.change_path, exclusive=True)
+        try:
+            self._sharing.share(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     def _try(self, path: str) -> KeyLock | None:
         with storage("locking a key", path):

@@ -21,94 +21,14 @@ from annexshell.errors import ContentLocked, LockTimeout
 from annexshell.model.key import Key
 from annexshell.repository import retention
 from annexshell.repository.annex import Annex, storage, unlink_quietly
-from annexshell.repository.durable import Closing
+from annexshell.repository.contentlocks import ExclusiveLock, SharedLock
 from annexshell.repository.filelock import FileLock, Locks
 from annexshell.repository.objects import Found, Objects
 from annexshell.repository.paths import ObjectPlace
-from annexshell.repository.retention import Promise, Promises
+from annexshell.repository.retention import Promises
 
 _TRIES = 5
 """Attempts at a lock file that others delete as fast as it is made."""
-
-
-class SharedLock(Closing):
-    """Content that nobody may remove. Left without `unlock`, its promise stays."""
-
-    def __init__(self, locking: Locking, place: ObjectPlace, held: FileLock) -> None:
-        self._locking = locking
-        self._held = held
-        self.place = place
-        self.guard: FileLock | None = None
-        self.promise: Promise | None = None
-        self.thawed: Closing | None = None
-        """Where the content's directory is to be changed as long as it is locked."""
-
-    def move_to(self, held: FileLock) -> None:
-        """From now on ``held``, on a copy that takes the file's place, is the lock."""
-        self._held.close()
-        self._held = held
-
-    def freeze(self) -> None:
-        """Nothing more is changed in the content's directory, until the lock ends."""
-        thawed, self.thawed = self.thawed, None
-        if thawed is not None:
-            thawed.close()
-
-    def unlock(self) -> None:
-        """The locker is done in good order: the lock and its promise end.
-
-        Raises nothing: a lock file or stamp that cannot be cleaned up is harmless.
-        """
-        if self.promise is not None:
-            self._locking.promises.finish(self.promise)
-        if self.guard is None:
-            self._locking.tidy(self.place, self._held)
-        self.close()
-
-    def close(self) -> None:
-        """The locker is gone: the lock ends, the promise stays. Twice is harmless."""
-        # Not after the lock: whoever has it next would find the directory frozen again.
-        thawed, self.thawed = self.thawed, None
-        _freeze_quietly(thawed)
-        self._held.close()
-        if self.guard is not None:
-            self.guard.close()
-
-
-class ExclusiveLock(Closing):
-    """Content that only the holder may remove; a context manager.
-
-    Since version 10 the directory is thawed as long as it is held.
-    """
-
-    def __init__(self, locking: Locking, found: Found, held: FileLock) -> None:
-        self._locking = locking
-        self._held = held
-        self.found = found
-        """The object as it was when the lock was taken."""
-        self.place = found.place
-        self.guard: FileLock | None = None
-        self.thawed: Closing | None = None
-
-    def close(self) -> None:
-        """End the lock; its files and then empty directories go before it does."""
-        try:
-            self._locking.clear(self.place, lock_file=self.guard is None)
-        finally:
-            _freeze_quietly(self.thawed)
-            self._held.close()
-            if self.guard is not None:
-                self.guard.close()
-
-
-def _freeze_quietly(thawed: Closing | None) -> None:
-    try:
-        if thawed is not None:
-            thawed.close()
-    except OSError:
-        # What was done under the lock is done. The next one who changes something in the
-        # directory freezes it.
-        return
 
 
 class Locking:
@@ -186,16 +106,19 @@ class Locking:
                 lock.unlock()
         return lock if good else None
 
-    def lock_exclusive(self, key: Key) -> ExclusiveLock | None:
-        """The right to remove the object; None if there is none.
+    def lock_exclusive(
+        self, key: Key, found: Found | None = None
+    ) -> ExclusiveLock | None:
+        """The right to remove the object; None if there is none, or not any more.
 
+        ``found`` is where it was just seen; it is looked for again once it is locked.
         Raises ContentLocked (held by somebody, or promised), StorageFailed, LockTimeout.
         """
         with storage("locking content", str(key)):
             guard = self.guard()
             lock = None
             try:
-                found = self._objects.find(key)
+                found = found or self._objects.find(key)
                 if found is not None:
                     lock = self._claim(key, found, guard)
                     if lock is not None:
@@ -300,19 +223,17 @@ class Locking:
         return held
 
     def lock_file(self, place: ObjectPlace, *, exclusive: bool) -> FileLock | None:
-        """Version 10's lock in an existing object directory; None if it is held.
+        """Version 10's lock in a thawed object directory; None if it is held.
 
         Raises OSError; FileNotFoundError, if the directory is not there, only for the
         exclusive lock.
         """
-        freezer = self._annex.freezer
         for _ in range(_TRIES):
             try:
-                with freezer.thawed(place.directory):
-                    held = freezer.persist(
-                        place.directory,
-                        lambda: self._open_lock(place.lock, exclusive=exclusive),
-                    )
+                held = self._annex.freezer.persist(
+                    place.directory,
+                    lambda: self._open_lock(place.lock, exclusive=exclusive),
+                )
             except FileNotFoundError:
                 if exclusive:
                     raise
@@ -365,29 +286,31 @@ class Locking:
         self.promises.settle(place)
         unlink_quietly(place.lock)
 
-    def clear(self, place: ObjectPlace, *, lock_file: bool) -> None:
-        """Before an exclusive lock ends: remove its file, and what is empty then."""
+    def clear(self, place: ObjectPlace, *, lock_file: bool) -> bool:
+        """Before an exclusive lock ends: remove its file, and what is empty then.
+
+        Whether that was the object's directory, too.
+        """
         try:
             if lock_file:
-                with self._annex.freezer.thawed(place.directory):
-                    self._annex.freezer.persist(
-                        place.directory, lambda: unlink_quietly(place.lock)
-                    )
-                    return self._prune(place)
+                self._annex.freezer.persist(
+                    place.directory, lambda: unlink_quietly(place.lock)
+                )
         except OSError:
             # An unlocked lock file is harmless; the next locker uses it.
-            return
-        self._prune(place)
+            return False
+        return self._prune(place)
 
-    def _prune(self, place: ObjectPlace) -> None:
+    def _prune(self, place: ObjectPlace) -> bool:
         directory = place.directory
-        try:
-            while directory != self._annex.paths.objects:
+        while directory != self._annex.paths.objects:
+            try:
                 os.rmdir(directory)
-                directory = os.path.dirname(directory)
-        except OSError:
-            # Not empty, or somebody else was faster: either way there is nothing to do.
-            return
+            except OSError:
+                # Not empty, or somebody else was faster: there is nothing more to do.
+                break
+            directory = os.path.dirname(directory)
+        return directory != place.directory
 
 
 _T = TypeVar("_T")

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from annexshell.errors import ContentLocked, InsecureKey, StorageFailed
 from annexshell.model.key import Key
 from annexshell.repository.annex import Annex, storage, unlink_quietly
+from annexshell.repository.contentlocks import SharedLock
 from annexshell.repository.durable import sync_directory
 from annexshell.repository.filelock import FileLock
 from annexshell.repository.hashing import Check, check_of
-from annexshell.repository.locking import Locking, SharedLock
+from annexshell.repository.locking import Locking
 from annexshell.repository.objects import Objects
 from annexshell.repository.partial import Partial
 from annexshell.repository.paths import ObjectPlace

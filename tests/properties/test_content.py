@@ -27,8 +27,8 @@ from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository import locking, retention
 from annexshell.repository.content import Content
+from annexshell.repository.contentlocks import SharedLock
 from annexshell.repository.intake import Intake
-from annexshell.repository.locking import SharedLock
 from annexshell.repository.retention import RETAIN_NS
 from tests.support.content import (
     OTHER_PEER,

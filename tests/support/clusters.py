@@ -56,7 +56,7 @@ class Cluster:
     def session(self) -> ClusterStore:
         """A session's Store, with nodes of its own that lead to the same places."""
         nodes = [attrs.evolve(node) for node in self.nodes]
-        directory = self.locks.change_path(Key.parse(b"WORM--x")).rpartition("/")[0]
+        directory = self.locks.change_path.rpartition("/")[0]
         return ClusterStore(
             Context(
                 C,

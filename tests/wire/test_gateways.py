@@ -76,7 +76,7 @@ class MortalLink(Link):
         await self._owner.step()
         return await super().read(limit, owed=owed)
 
-    async def write(self, data: bytes | bytearray | memoryview) -> None:
+    async def write(self, data: bytes | memoryview) -> None:
         await self._owner.step()
         await super().write(data)
         await self._owner.step()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from annexshell.model.ids import UUID
 from annexshell.model.key import Key
 from annexshell.repository import filelock
 from annexshell.repository.branch import Branch
+from annexshell.repository.filelock import FileLock
 from annexshell.repository.journal import Journal
 from annexshell.repository.locking import Locking
 from annexshell.repository.open import open_repository
@@ -76,9 +76,7 @@ async def test_what_was_never_there_is_removed_without_waiting_for_a_commit(
     waited = []
     real = Journal.locked
 
-    def locked(
-        journal: Journal, timeout: float | None = None
-    ) -> AbstractContextManager[None]:
+    def locked(journal: Journal, timeout: float | None = None) -> FileLock:
         waited.append(journal)
         return real(journal, timeout)
 

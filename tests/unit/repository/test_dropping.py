@@ -13,8 +13,10 @@ from annexshell.model.key import Key
 from annexshell.repository.content import Content
 from annexshell.repository.dropping import Dropping, Trash
 from annexshell.repository.filelock import try_lock
+from annexshell.repository.locking import Locking
 from annexshell.repository.objects import OpenObject
 from annexshell.repository.open import Repository
+from annexshell.repository.paths import ObjectPlace
 from tests.support.content import (
     HELLO,
     Log,
@@ -375,3 +377,51 @@ def test_secure_erasure_would_destroy_linked_files_and_is_refused(
         drop(content, KEY)
     assert content.present(KEY)
     assert notes(tmp_path) == []
+
+
+def test_content_that_moves_as_we_look_for_it_is_removed(
+    repository: Repository, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As git annex fsck moves it between the hash directories of two schemes."""
+    first, second = content.annex.paths.places(KEY)
+    os.makedirs(os.path.dirname(second.directory))
+    os.chmod(first.directory, 0o755)
+    os.rename(first.directory, second.directory)
+    lstat = os.lstat
+
+    def moving(path: str) -> os.stat_result:
+        if path == second.object and os.path.isdir(second.directory):
+            os.rename(second.directory, first.directory)
+        return lstat(path)
+
+    monkeypatch.setattr(os, "lstat", moving)
+    assert drop(content, KEY)
+    assert list(files_below(Path(content.annex.paths.objects))) == []
+
+
+def test_content_that_moves_before_it_is_locked_is_removed(
+    repository: Repository, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = content.annex.paths.places(KEY)
+    lock_file = Locking.lock_file
+
+    def moving(locking: Locking, place: ObjectPlace, *, exclusive: bool) -> object:
+        if place == first:
+            os.makedirs(second.directory)
+            os.rename(first.object, second.object)
+        return lock_file(locking, place, exclusive=exclusive)
+
+    monkeypatch.setattr(Locking, "lock_file", moving)
+    assert drop(content, KEY)
+    assert list(files_below(Path(content.annex.paths.objects))) == []
+
+
+def test_after_a_removal_the_same_key_can_be_stored_and_removed_again(
+    content: Content,
+) -> None:
+    """Nothing is remembered of a directory that is gone."""
+    for _ in range(2):
+        assert drop(content, KEY)
+        assert put(content, KEY, HELLO)
+    place = content.annex.paths.places(KEY)[0]
+    assert os.stat(place.directory).st_mode & 0o222 == 0

@@ -20,7 +20,7 @@ from annexshell.model.key import Key
 from annexshell.model.payload import Validity
 from annexshell.repository import partial, placing
 from annexshell.repository.content import Content
-from annexshell.repository.locking import SharedLock
+from annexshell.repository.contentlocks import SharedLock
 from annexshell.repository.open import Repository
 from tests.support.content import (
     HELLO,

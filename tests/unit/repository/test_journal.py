@@ -187,10 +187,10 @@ def test_what_is_staged_counts_only_once_it_is_put(
     with journal.locked():
         journal.write(K_LOG, b"1s 1 a\n")
         steps = watch_disk(monkeypatch)
-        with journal.staged(K_LOG, b"2s 0 a\n") as put:
+        with journal.staged(K_LOG, b"2s 0 a\n") as staged:
             assert steps == ["sync journal"]
             assert journal.read(K_LOG) == b"1s 1 a\n"
-            put()
+            staged.put()
             assert steps == ["sync journal", "rename"]
         journal.sync()
         assert steps == ["sync journal", "rename", "sync journal"]

@@ -49,12 +49,33 @@ def test_the_two_locks_and_the_keys_are_apart(locks: KeyLocks) -> None:
 
 
 def test_a_free_lock_has_no_file(locks: KeyLocks) -> None:
-    for attempt in (locks.try_upload, locks.try_change):
-        held = attempt(K)
-        assert held is not None and len(files(locks)) == 1
-        held.close()
-        held.close()
-        assert files(locks) == []
+    held = locks.try_upload(K)
+    assert held is not None and len(files(locks)) == 1
+    held.close()
+    held.close()
+    assert files(locks) == []
+
+
+def test_one_session_changes_a_key_at_a_time(locks: KeyLocks) -> None:
+    held, other = locks.try_change(K), locks.try_change(key_of(b"other"))
+    assert held and other
+    again = KeyLocks(os.path.dirname(locks.upload_path(K)), "/")
+    assert locks.try_change(K) is again.try_change(K) is None
+    held.close()
+    held.close()
+    freed = again.try_change(K)
+    assert freed is not None and locks.try_change(key_of(b"other")) is None
+    freed.close()
+    other.close()
+    assert files(locks) == ["changes"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write to every file")
+def test_a_change_lock_that_cannot_be_had_is_told(locks: KeyLocks) -> None:
+    Path(locks.change_path).parent.mkdir(parents=True)
+    Path(locks.change_path).touch(0o444)
+    with pytest.raises(StorageFailed, match="locking a key failed"):
+        locks.try_change(K)
 
 
 def test_what_a_dead_session_left_is_used_and_removed(locks: KeyLocks) -> None:
@@ -161,7 +182,7 @@ def test_the_files_are_shared_as_the_repository_is(tmp_path: Path) -> None:
 def test_a_repositorys_locks_are_below_its_annex(tmp_path: Path) -> None:
     repository = make_repository(tmp_path / "r.git")
     locks = KeyLocks.of(repository)
-    assert locks.change_path(K).startswith(f"{repository.annex_dir}/annexshell/change.")
+    assert locks.change_path == f"{repository.annex_dir}/annexshell/changes"
     assert locks.lockable
     held = locks.try_change(K)
     assert held is not None

@@ -13,8 +13,9 @@ import pytest
 from annexshell.errors import ContentLocked, LockTimeout, StorageFailed
 from annexshell.repository import retention
 from annexshell.repository.content import Content
+from annexshell.repository.contentlocks import SharedLock
 from annexshell.repository.filelock import FileLock, holder_of, try_lock, wait_lock
-from annexshell.repository.locking import Locking, SharedLock
+from annexshell.repository.locking import Locking
 from annexshell.repository.objects import Objects
 from annexshell.repository.open import Repository
 from annexshell.repository.paths import ObjectPlace
