@@ -103,7 +103,8 @@ class Context:
     """The cluster ``uuid``, called ``name`` here, for one session.
 
     ``relayed`` tells whether the client is another gateway of it, by its BYPASS, and
-    ``bypassed`` which repositories that asks by itself.
+    ``bypassed`` which repositories that asks by itself. With ``prompt`` its nodes are
+    chosen without asking programs what they cost.
     ``clock`` is the one that removals are timed with, in seconds, and ``client`` the
     client's uuid, by its own word.
     """
@@ -120,6 +121,7 @@ class Context:
     client: UUID = UUID(b"")
     unwanted: Unwanted = Unwanted.ALL
     bypassed: Callable[[], Collection[UUID]] = tuple
+    prompt: bool = False
     _slow: dict[str, int] = attrs.field(init=False, factory=dict)
     _failed: tuple[Key | None, frozenset[str]] = attrs.field(
         init=False, default=(None, frozenset())

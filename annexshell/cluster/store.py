@@ -43,8 +43,10 @@ class ClusterStore:
 
     async def _selected(self) -> Sequence[Node]:
         if self._nodes is None:
-            # It may read the branch, and run commands that tell what nodes cost.
-            self._nodes = await trio.to_thread.run_sync(self._select)
+            if self._context.prompt:
+                self._nodes = self._select()
+            else:  # commands are run that tell what nodes cost
+                self._nodes = await trio.to_thread.run_sync(self._select)
         return self._nodes
 
     async def _reading(self) -> Reader:

@@ -49,6 +49,11 @@ class ContentHook:
             self._thread = threading.Thread(target=run, args=(directory,))
             self._thread.start()
 
+    @property
+    def idle(self) -> bool:
+        """Whether it was never started and need not be."""
+        return self._thread is None and not self.due
+
     def finish(self) -> None:
         """Wait until it has run for all that changed; bounded by its own limit."""
         for _ in range(2):

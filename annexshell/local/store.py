@@ -346,7 +346,8 @@ class LocalStore:
 
     async def aclose(self) -> None:
         """Locks of dead lockers are held for as long as promised (spec 01 §5.4)."""
-        await in_thread(self._hook.finish)
+        if not self._hook.idle:
+            await in_thread(self._hook.finish)
         if self._trash is not None:
             await self._trash.aclose()
         while self._kept:

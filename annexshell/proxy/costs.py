@@ -57,6 +57,11 @@ def prices(
     return [_price(config, remote, answers) for remote in remotes]
 
 
+def asks_programs(config: GitConfig) -> bool:
+    """Whether the cost of any remote may be told by a command."""
+    return any(name.endswith("cost-command") for name in config.names(""))
+
+
 def _commands(config: GitConfig, remotes: Iterable[Remote]) -> list[str]:
     found = (remote.setting(config, "cost-command") for remote in remotes)
     return list(dict.fromkeys(command for command in found if command))

@@ -14,7 +14,7 @@ from annexshell.cluster.store import ClusterStore
 from annexshell.errors import PeerUnreachable
 from annexshell.model.ids import UUID
 from annexshell.protocol.messages import NEWEST_VERSION
-from annexshell.proxy.costs import ask_commands, prices
+from annexshell.proxy.costs import ask_commands, asks_programs, prices
 from annexshell.proxy.members import Cluster, Member
 from annexshell.proxy.routes import ClusterRoute, Published
 from annexshell.remotes.lazy import LazyStore
@@ -113,6 +113,7 @@ def cluster_store(
             client=nodes.client,
             unwanted=Unwanted.of(gateway.config),
             bypassed=received,
+            prompt=not asks_programs(gateway.config),
         ),
         select,
     )

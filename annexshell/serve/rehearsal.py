@@ -4,8 +4,8 @@ A process that was forked ahead has time: the pages that a session writes to are
 the code that it runs is warm, before anybody waits for it. That is most of what a warm start
 takes. Nothing is left of it: no task, no handler, no descriptor, no word in any log.
 
-It is played on a `stage`: a gateway and a node of nobody's, which hold nothing and are only
-asked. No session can name them before they are gone again, and none is served by them.
+It is played on a `stage`, whose repositories are only asked. No session can name them before
+they are gone again, and none is served by them.
 """
 
 from __future__ import annotations
@@ -23,62 +23,23 @@ from annexshell.repository.supported import require_served
 from annexshell.serve.connection import converse
 from annexshell.serve.debugging import begin_logging
 from annexshell.serve.request import SessionRequest
+from annexshell.serve.stage import CLUSTER, GATEWAY, KEY, NODE, UUIDS
 from annexshell.serve.start import session_of, store_for
 from annexshell.serve.watching import Watching
 from annexshell.transport.link import Link
 
-GATEWAY, NODE = "gateway", "node"
-_UUIDS = {
-    GATEWAY: UUID(b"00000000-0000-4000-8000-000000000000"),
-    NODE: UUID(b"00000000-0000-4000-8000-000000000001"),
-}
-CLIENT = UUID(b"00000000-0000-4000-8000-000000000002")
-_SAID = b"VERSION 4\nCHECKPRESENT SHA256E-s0--" + b"0" * 64 + b"\n"
-_PROXIED = b"1s %b %b:node\n" % (_UUIDS[GATEWAY], _UUIDS[NODE])
-
-
-def prepare(stage: str) -> None:
-    """Make the repositories in ``stage``, a directory that is there. Raises OSError."""
-    for name, uuid in _UUIDS.items():
-        top = os.path.join(stage, name)
-        for part in ("objects", "refs", "annex/journal"):
-            os.makedirs(os.path.join(top, part), 0o700)
-        _write(f"{top}/HEAD", b"ref: refs/heads/main\n")
-        _write(f"{top}/config", _CONFIG % uuid)
-    _write(f"{stage}/{GATEWAY}/config", _CONFIG % _UUIDS[GATEWAY] + _REMOTE)
-    _write(f"{stage}/{GATEWAY}/annex/journal/proxy.log", _PROXIED)
-
-
-_CONFIG = b"""[core]
-\trepositoryformatversion = 0
-\tbare = true
-[annex]
-\tuuid = %b
-\tversion = 10
-"""
-_REMOTE = b"""[remote "node"]
-\turl = ../node
-\tannex-uuid = 00000000-0000-4000-8000-000000000001
-\tannex-proxy = true
-"""
-
-
-def _write(path: str, text: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, text)
-    finally:
-        os.close(fd)
+CLIENT = UUID(b"00000000-0000-4000-8000-000000000003")
+_SAID = b"VERSION 4\nCHECKPRESENT %b\n" % KEY
 
 
 def rehearse(stage: str) -> list[bytes]:
-    """Be asked by ourselves, for the gateway and for its node; what we were told.
+    """Be asked by ourselves, for the gateway, its node and its cluster; what we were told.
 
-    Raises OSError and AnnexshellError.
+    At ``stage`` is what `stage.prepare` made. Raises OSError and AnnexshellError.
     """
     gateway = open_repository(os.path.join(stage, GATEWAY))
     require_served(gateway)
-    return [_one(gateway, asked) for asked in (None, _UUIDS[NODE])]
+    return [_one(gateway, asked) for asked in (None, UUIDS[NODE], CLUSTER)]
 
 
 def _one(gateway: Repository, asked: UUID | None) -> bytes:
@@ -97,7 +58,7 @@ def _one(gateway: Repository, asked: UUID | None) -> bytes:
 
 
 async def _asked(request: SessionRequest, link: Link) -> None:
-    """As a session goes, without an end: there is nothing to settle."""
+    """As a session goes. There is nothing to settle at its end."""
     served, watching = store_for(request, None), Watching(request.repository)
     session = session_of(request, served, link, watching)
     async with trio.open_nursery():
@@ -105,3 +66,4 @@ async def _asked(request: SessionRequest, link: Link) -> None:
             await trio.lowlevel.checkpoint()
             await converse(session, request.asked or request.repository.uuid)
     await link.aclose()
+    await served.close()

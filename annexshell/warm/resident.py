@@ -21,14 +21,14 @@ from contextlib import suppress
 from typing import NoReturn
 
 from annexshell.repository.keptconfig import KeptConfigs
-from annexshell.serve.rehearsal import prepare
-from annexshell.warm import session
+from annexshell.serve.stage import prepare
+from annexshell.warm import pages, session
 from annexshell.warm.installation import Installation
 from annexshell.warm.keyring import forget_login
 from annexshell.warm.loading import load_everything
 from annexshell.warm.place import Place, place_in
 from annexshell.warm.pool import Pool
-from annexshell.warm.session import ADMITTED, FRESH, NEWS, TAKEN, attend
+from annexshell.warm.session import ADMITTED, FRESH, NEWS, PAGES, TAKEN, attend
 from annexshell.warm.settings import IDLE
 from annexshell.warm.standing import standing
 from annexshell.warm.starting import LISTENING, LOCK
@@ -40,6 +40,8 @@ _MESSAGE = 1 << 16
 _RIGHTS = 16
 _SPARE, _MOST_SPARE = 2, 12
 """Processes that wait for a launcher; how many while launchers wait for them."""
+_LULL = 0.05
+"""Seconds after a session began, in which nothing is prepared for the next but one."""
 _SHORT_LIVED = 3
 """Processes in a row that end before they had a session: something is wrong here."""
 
@@ -72,6 +74,8 @@ class Resident:
         self._poll = select.poll()
         self._idle, self._since = IDLE, time.monotonic()
         self._unused = 0
+        self._pages = b""
+        self._due: float | None = None
         # Nobody waits for children; the system need not keep their exit status.
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
         self._listener = _listen(place)
@@ -94,7 +98,7 @@ class Resident:
         events = self._poll.poll(self._patience() * 1000)
         for fd, _ in events:
             self._hear(fd)
-        if not events:
+        if not self._refilled() and not events:
             if not self._current():
                 raise Leave
             self._dismiss()
@@ -105,6 +109,8 @@ class Resident:
         now = time.monotonic()
         due = self._pool.expire(now)
         left = _LOOKING if due is None else min(_LOOKING, due)
+        if self._due is not None:
+            left = min(left, max(0.0, self._due - now))
         if any(child.taken for child in self._children.values()):
             return left
         rest = self._since + self._idle - now
@@ -147,7 +153,8 @@ class Resident:
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             resident = session.Resident(keeper, self._configs)
             identity, like = self._place.identity, self._standing
-            attend(self._listener, resident, identity, like, self._stage)
+            told = self._stage, self._pages
+            attend(self._listener, resident, identity, like, *told)
         finally:
             os._exit(1)
 
@@ -163,6 +170,8 @@ class Resident:
             self._ended(fd, child)
         elif text[:1] == NEWS:
             self._told(child, text)
+        elif text[:1] == PAGES and not child.taken:
+            self._pages = text[1:]
         elif child.admitted:
             self._answer(child, text, given)
         elif child.taken and text[:1] == ADMITTED:
@@ -189,7 +198,16 @@ class Resident:
             os.utime(self._place.socket)
         except OSError as error:
             raise Leave from error
+        self._fork_ahead(1)
+        self._due = time.monotonic() + _LULL
+
+    def _refilled(self) -> bool:
+        """Have as many wait as usual again, once no session has begun for a moment."""
+        if self._due is None or time.monotonic() < self._due:
+            return False
+        self._due = None
         self._fork_ahead(_SPARE)
+        return True
 
     def _fork_ahead(self, wanted: int) -> None:
         """Have so many wait, and more as long as some launcher has nobody yet."""
@@ -306,7 +324,11 @@ def main(path: str) -> None:
     installation = Installation()
     load_everything()
     installation.loaded()
+    stage = _stage(place)
+    # What it computes once is known to all processes that are forked.
+    session.rehearse(stage)
+    pages.trim()
     # What is loaded stays; writing to it for the collector's sake would copy its pages.
     gc.disable()
     gc.freeze()
-    Resident(place, installation, Pool(), _stage(place)).run()
+    Resident(place, installation, Pool(), stage).run()

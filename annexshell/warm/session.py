@@ -27,14 +27,16 @@ from annexshell.repository.config import GitConfig
 from annexshell.repository.gitlib import forget_home
 from annexshell.repository.keptconfig import KeptConfigs
 from annexshell.serve import rehearsal
+from annexshell.serve.stage import GATEWAY
+from annexshell.warm import pages
 from annexshell.warm.launcher import GO, HERE, READY
 from annexshell.warm.settings import allows_warm, warm_idle
 from annexshell.warm.standing import Standing, standing
 
-TAKEN, FRESH, ADMITTED, NEWS = b"T", b"F", b"A", b"N"
+TAKEN, FRESH, ADMITTED, NEWS, PAGES = b"T", b"F", b"A", b"N", b"P"
 """To the resident: a launcher was accepted. Its answer, where all is as it was loaded. Then:
 the session is served, with its warm-idle. And what begins all that the two tell each other
-of a repository's config, at any time."""
+of a repository's config, at any time, and what a rehearsal found out for `pages`."""
 _REQUEST = 1 << 22
 """More than a message can have,"""
 _MESSAGE = 1 << 16
@@ -136,6 +138,13 @@ class Resident:
         except OSError:
             return  # it is gone or busy: somebody else will find out the same
 
+    def rehearsed(self) -> None:
+        """Tell what memory that took, if it can be known: others need not rehearse."""
+        try:
+            self._telling.send(PAGES + pages.used(), socket.MSG_DONTWAIT)
+        except (OSError, ValueError):
+            return  # they rehearse as well
+
     def hear(self) -> bytes:
         """What it says that is no news; empty if it has ended. Raises OSError."""
         while (text := self._keeper.recv(_MESSAGE))[:1] == NEWS:
@@ -173,15 +182,19 @@ def attend(
     identity: bytes,
     like: Standing,
     stage: str,
+    known: bytes,
 ) -> None:
     """Wait for a launcher and serve its session; never returns.
 
-    At ``stage`` is what `rehearsal.prepare` made.
+    At ``stage`` is what `stage.prepare` made. ``known`` is what an earlier process told by
+    `Resident.rehearsed`, if any did.
     """
     code, taken = 1, None
     try:
-        if not _waiting(listener):
-            _rehearse(stage)
+        if not _waiting(listener) and not (known and pages.populate(known)):
+            rehearse(stage)
+            if not known:
+                resident.rehearsed()
         link = _accepted(listener, resident)
         link.settimeout(_PATIENCE)
         taken = Taken(link, resident)
@@ -214,11 +227,11 @@ class _Player(Host):
         raise Unfit
 
 
-def _rehearse(stage: str) -> None:
+def rehearse(stage: str) -> None:
     """What can be done of a session before there is one."""
     before = dict(os.environb)
     become({**before, b"HOME": os.fsencode(stage), b"PATH": os.defpath.encode()})
-    gateway = os.path.join(stage, rehearsal.GATEWAY)
+    gateway = os.path.join(stage, GATEWAY)
     sys.argv = [
         "annexshell",
         "-c",

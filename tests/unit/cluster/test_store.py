@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import trio
 
 from annexshell.cluster.context import Context
 from annexshell.cluster.node import Node
@@ -47,6 +48,27 @@ async def test_nodes_are_chosen_once_at_the_first_request(tmp_path: Path) -> Non
     assert await store.present(K)
     assert (await store.remove(K)).ok
     assert len(chosen) == 1
+
+
+@pytest.mark.parametrize("prompt", [True, False])
+def test_a_thread_chooses_nodes_where_programs_are_asked(
+    prompt: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[object] = []
+
+    async def counted(work: Callable[[], object]) -> object:
+        threads.append(work)
+        return work()
+
+    monkeypatch.setattr("trio.to_thread.run_sync", counted)
+    nodes = [Node("n1", N1, MemoryStore())]
+    top = str(tmp_path)
+    log, locks, busy = MemoryLocations(), KeyLocks(top, top), Busy(top)
+    store = ClusterStore(
+        Context(C, "c", log, locks, busy, prompt=prompt), lambda: nodes
+    )
+    assert not trio.run(store.present, K)
+    assert len(threads) == (0 if prompt else 1)
 
 
 @clock_test

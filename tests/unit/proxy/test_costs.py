@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 
 from annexshell.model.ids import UUID
-from annexshell.proxy.costs import ask_commands, parse_cost, prices
+from annexshell.proxy.costs import (
+    ask_commands,
+    asks_programs,
+    parse_cost,
+    prices,
+)
 from annexshell.proxy.instantiated import Remote
 from annexshell.repository.config import GitConfig
 
@@ -140,3 +145,18 @@ def test_commands_that_hang_are_ended_with_what_they_started(tmp_path: Path) -> 
     # The child holds the pipe: reading from it ends only when that one is gone.
     command = "sleep 1000 & echo 5; wait"
     assert ask_commands([command], cwd=str(tmp_path), patience=0.1) == {}
+
+
+@pytest.mark.parametrize(
+    "entries, wanted",
+    [
+        ([URL], False),
+        ([("remote.B.annex-cost", "5")], False),
+        ([URL, COMMAND], True),
+        ([("annex.cost-command", "tell")], True),
+    ],
+)
+def test_whether_any_cost_may_be_told_by_a_command(
+    entries: list[tuple[str, str]], wanted: bool
+) -> None:
+    assert asks_programs(GitConfig(entries)) is wanted

@@ -11,21 +11,39 @@ from pathlib import Path
 import pytest
 
 from annexshell.serve import rehearsal
+from annexshell.serve import stage as staged
+from tests.support.process import run
+from tests.support.shell import environment
 
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """Without the handlers of the test's own, which a process ahead has not either."""
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    rehearsal.prepare(str(tmp_path.resolve()))
+    staged.prepare(str(tmp_path.resolve()))
     return str(tmp_path.resolve())
 
 
-def test_both_are_asked_and_answer(stage: str) -> None:
-    local, proxied = rehearsal.rehearse(stage)
-    for answer, digit in ((local, b"0"), (proxied, b"1")):
-        uuid = b"00000000-0000-4000-8000-00000000000" + digit
-        assert answer == b"AUTH-SUCCESS %b\nVERSION 4\nFAILURE\n" % uuid
+def test_each_is_asked_and_answers(stage: str) -> None:
+    told = rehearsal.rehearse(stage)
+    uuids = (*staged.UUIDS.values(), staged.CLUSTER)
+    rest = b"VERSION 4\nSUCCESS\n"
+    assert told == [b"AUTH-SUCCESS %b\n%b" % (uuid, rest) for uuid in uuids]
+
+
+def test_git_finds_the_stage_sound(stage: str, tmp_path: Path) -> None:
+    for name in staged.UUIDS:
+        run(["git", "fsck", "--strict"], cwd=tmp_path / name, env=environment(tmp_path))
+
+
+def test_no_thread_is_needed_that_a_fork_would_lose(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise AssertionError("a thread was started")
+
+    monkeypatch.setattr("trio.to_thread.run_sync", refused)
+    assert len(rehearsal.rehearse(stage)) == 3
 
 
 def test_nothing_is_left_of_it(stage: str) -> None:
