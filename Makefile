@@ -18,8 +18,9 @@ STAMP := $(VENV)/.ready
 PYTEST := $(BIN)/pytest -q --dist=loadgroup
 # Most tests of the whole suite wait for other programs, and for disks, half of the time.
 WORKERS := $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN))))
-# Told which Python, it need not find out by parsing everything twice.
-BLACK := $(BIN)/black --target-version py311
+# On its defaults, which are black's; what it checks besides is what flake8 and isort do.
+RUFF := $(BIN)/ruff
+RULES := --target-version py311 --select F,I,E4,E7,E9,W6
 
 # Each worker, and each program that tests start, would compile all modules anew.
 export PYTHONDONTWRITEBYTECODE :=
@@ -45,10 +46,8 @@ check: $(STAMP)
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target style quick
 
 style: $(STAMP)
-	$(BLACK) --check --quiet $(SOURCES) || { $(BLACK) --check $(SOURCES); exit 1; }
-	$(BIN)/isort --check $(SOURCES)
-	$(BIN)/pyflakes $(SOURCES)
-	$(BIN)/pycodestyle $(SOURCES)
+	$(RUFF) format --check --target-version py311 $(SOURCES)
+	$(RUFF) check $(RULES) $(SOURCES)
 	$(BIN)/mypy
 
 quick: $(STAMP)
@@ -106,5 +105,5 @@ install:
 	@echo "installed $(PREFIX)/bin/annexshell and $(PREFIX)/bin/annexshell-admin"
 
 clean:
-	rm -rf .venv .venv-old .venv-datalad .cache build *.egg-info .hypothesis .mypy_cache .pytest_cache .coverage
+	rm -rf .venv .venv-old .venv-datalad .cache build *.egg-info .hypothesis .mypy_cache .ruff_cache .pytest_cache .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

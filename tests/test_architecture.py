@@ -197,9 +197,9 @@ def test_functions_fit_on_a_screen(module: Module) -> None:
             first = node.body[0]
             if ast.get_docstring(node) is not None:
                 length -= (first.end_lineno or 0) - first.lineno + 1
-            assert (
-                length <= LONGEST_FUNCTION
-            ), f"{module.name}:{node.lineno} {node.name}"
+            assert length <= LONGEST_FUNCTION, (
+                f"{module.name}:{node.lineno} {node.name}"
+            )
 
 
 @every_module

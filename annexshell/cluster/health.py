@@ -51,7 +51,7 @@ _DOUBLINGS = 6
 _TIMES_LOST = 5
 
 
-class asking:  # noqa: N801 - a block, and one that every request begins
+class asking:  # a block, and one that every request begins
     """A block in which ``node.store`` is asked for something.
 
     What the node fails at is logged, noted, and raised as RequestError: the store's own

@@ -66,8 +66,9 @@ class LocalIntake:
 
         Writing goes to the page cache: not worth a thread, and not to be lost by a kill.
         """
-        window, feed = Window(min(_AHEAD, payload.length)), Feed(
-            self._intake.hash_bytes
+        window, feed = (
+            Window(min(_AHEAD, payload.length)),
+            Feed(self._intake.hash_bytes),
         )
         piece = -(-window.size // 2)
 

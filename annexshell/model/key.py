@@ -35,7 +35,7 @@ _NO_OTHERS = [None] * 3
 _ESCAPES = ((b"&", b"&a"), (b"%", b"&s"), (b":", b"&c"), (b"/", b"%"))
 
 
-class _once:  # noqa: N801 - stands where property does
+class _once:  # stands where property does
     """A property that is worked out once; functools' own takes a lock for that."""
 
     def __init__(self, work: Callable[[Key], bytes]) -> None:

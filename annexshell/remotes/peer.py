@@ -127,8 +127,7 @@ class PeerStore:
         """
         if self._channel is not None and (
             # Nothing is due: it is the end, or would pass for the next answer.
-            self._channel.spoken_to()
-            or (told and self._told != self._wanted_bypass())
+            self._channel.spoken_to() or (told and self._told != self._wanted_bypass())
         ):
             await self._drop()
         if self._channel is None:

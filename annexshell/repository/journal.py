@@ -276,7 +276,7 @@ class Staged(Closing):
                 os.unlink(self.temporary)
 
 
-class _failing:  # noqa: N801 - a block, and one that every request enters
+class _failing:  # a block, and one that every request enters
     """A block in which the operating system's errors become JournalFailed."""
 
     __slots__ = ("_path",)

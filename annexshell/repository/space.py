@@ -67,5 +67,5 @@ def roughly(count: int) -> str:
     count, unit = min(count, 10**30), 0
     while count >= 1000 ** (unit + 1) and unit + 1 < len(_UNITS):
         unit += 1
-    value = count / 1000 ** unit if unit else float(count)
+    value = count / 1000**unit if unit else float(count)
     return f"{value:.2f}".rstrip("0").rstrip(".") + f" {_UNITS[unit]}"

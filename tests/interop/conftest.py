@@ -20,9 +20,8 @@ import pytest
 from tests.support.client import CLIENTS, HOW, Client, find_client
 from tests.support.gateway import Gateway
 from tests.support.process import run
-from tests.support.sshserver import Account, ServerDidNotStart, SshServer
+from tests.support.sshserver import Account, ServerDidNotStart, SshServer, running
 from tests.support.sshserver import prepare as prepare_accounts
-from tests.support.sshserver import running
 from tests.support.warm import Residents
 from tests.support.world import World, find, remove_tree
 

@@ -112,9 +112,9 @@ class Pair:
         again = "updateproxy" if command == "updateproxy" else "updatecluster"
         before, tip = left(repo), repo.git("rev-parse", "git-annex").out
         done = admin(repo, program, again)
-        assert all(
-            _NOTHING.fullmatch(line) for line in said(done)[1].splitlines()
-        ), done
+        assert all(_NOTHING.fullmatch(line) for line in said(done)[1].splitlines()), (
+            done
+        )
         assert left(repo) == before
         assert repo.git("rev-parse", "git-annex").out == tip
 

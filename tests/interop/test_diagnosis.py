@@ -258,17 +258,17 @@ def test_what_a_read_only_key_may_not_do_is_told(
     me.annex("copy", "--to", "o", "file")
     me.git("remote", "set-url", "o", openssh.url("readonly", served.path))
     shown = me.annex("drop", "--from", "o", "file", "--force", check=False)
-    assert (
-        shown.code == 1 and shown.all.count("this repository is read-only") == 1
-    ), shown
+    assert shown.code == 1 and shown.all.count("this repository is read-only") == 1, (
+        shown
+    )
     me.annex("drop", "--force", "file")
     me.annex("get", "file")
     me.git("config", "remote.o.annex-uuid", served.uuid)
     other = me.add("other", b"another file\n")
     shown = me.annex("copy", "--to", "o", "other", check=False)
-    assert (
-        shown.code == 1 and shown.all.count("this repository is read-only") == 1
-    ), shown
+    assert shown.code == 1 and shown.all.count("this repository is read-only") == 1, (
+        shown
+    )
     assert served.has(key) and not served.has(other)
 
 
@@ -375,9 +375,9 @@ def test_a_full_disk_still_gives(
     says_no_nonsense(shown)
     assert shown.code == 1, shown
     full = shown.all.count("not enough free space, need ")
-    assert (
-        full + shown.all.count("No space left on device; free some space") == 1
-    ), shown
+    assert full + shown.all.count("No space left on device; free some space") == 1, (
+        shown
+    )
     (small / "filler").unlink()
     me.annex("copy", "--to", "o", "other")
     assert served.has(other)

@@ -348,9 +348,9 @@ class ClusterMachine(RuleBasedStateMachine):
         """An upload, during which nothing else happened, has brought it to somebody."""
         gained = self.holding(key) - before
         wanting = {uuid for uuid in self.by_uuid if self.wants(uuid, key)}
-        assert (
-            not gained & wanting or gained <= wanting
-        ), "stored where it is not wanted"
+        assert not gained & wanting or gained <= wanting, (
+            "stored where it is not wanted"
+        )
         if all(self.has_room(uuid, key) for uuid in self.by_uuid):
             # Those that had lost it get it back.
             gained -= wanting | listed

@@ -76,7 +76,9 @@ H1, H2 = hello("N1"), hello("N2")
 def takes(node: str, *, offset: int = 0, answer: str = "SUCCESS") -> str:
     """A node that is sent what it asks for."""
     data = "{DATA}" if not offset else "{TAIL}"
-    return hello(node) + f"""
+    return (
+        hello(node)
+        + f"""
         >> PUT f {{K}}
         << PUT-FROM {offset}
         >> DATA {20 - offset}
@@ -84,6 +86,7 @@ def takes(node: str, *, offset: int = 0, answer: str = "SUCCESS") -> str:
         >> VALID
         << {answer}
         """
+    )
 
 
 def says(node: str, *lines: str) -> str:

@@ -176,7 +176,8 @@ def _client_settings(server: SshServer, accounts: list[Account]) -> str:
     public = (world.keys / "host.pub").read_text().split()[:2]
     known = world.place / f"known_hosts_{server.kind}"
     known.write_text(f"[127.0.0.1]:{server.port} {' '.join(public)}\n")
-    return "".join(f"""\
+    return "".join(
+        f"""\
 Host {server.host(account.name)}
     HostName 127.0.0.1
     Port {server.port}
@@ -190,7 +191,9 @@ Host {server.host(account.name)}
     GlobalKnownHostsFile /dev/null
     LogLevel ERROR
     ConnectTimeout 60
-""" for account in accounts)
+"""
+        for account in accounts
+    )
 
 
 @contextmanager

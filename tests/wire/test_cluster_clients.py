@@ -27,7 +27,8 @@ def test_a_cluster_has_no_git_repository(word: str) -> None:
 
 def test_a_client_that_does_not_send_what_it_put_harms_nobody() -> None:
     log = clustered(
-        CLIENT + """
+        CLIENT
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> CHECKPRESENT {K}

@@ -64,7 +64,8 @@ def test_absence_is_not_guessed(answer: str) -> None:
 )
 def test_a_node_that_cannot_deliver_is_replaced(broken: list[str]) -> None:
     HELD.serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> GET 0 f {K}
         << DATA 20
         <| {DATA}
@@ -79,7 +80,8 @@ def test_a_node_that_cannot_deliver_is_replaced(broken: list[str]) -> None:
 
 def test_a_node_that_has_it_not_is_replaced() -> None:
     HELD.serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> GET 0 f {K}
         << DATA 20
         <| {DATA}
@@ -93,7 +95,8 @@ def test_a_node_that_has_it_not_is_replaced() -> None:
 
 def test_a_payload_goes_on_from_another_node_and_is_not_vouched_for() -> None:
     HELD.serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> GET 0 f {K}
         << DATA 20
         <| {DATA}
@@ -115,7 +118,8 @@ def test_missing_bytes_are_never_made_up() -> None:
 
 def test_a_node_whose_bytes_were_wrong_is_asked_last_from_then_on() -> None:
     HELD.serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> GET 0 f {K}
         << DATA 20
         <| {WRONG}
@@ -135,7 +139,8 @@ def test_a_node_whose_bytes_were_wrong_is_asked_last_from_then_on() -> None:
 
 def test_a_version_0_node_never_says_valid_and_the_client_verifies() -> None:
     Gateway(frozenset({N1})).serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> GET 0 f {K}
         << DATA 20
         <| {DATA}

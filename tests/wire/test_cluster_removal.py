@@ -69,7 +69,8 @@ def test_the_first_error_is_passed_on_where_nothing_was_removed() -> None:
 
 def test_each_node_is_given_the_time_limit_by_its_own_clock() -> None:
     log = HELD.serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> GETTIMESTAMP
         << TIMESTAMP 3191
         >> REMOVE-BEFORE 3291 {K}
@@ -109,11 +110,12 @@ def test_an_old_node_is_never_told_to_remove_without_the_limit(
     answer = "FAILURE-PLUS {N2}" if there else "SUCCESS-PLUS {N1} {N2}"
     log = HELD.serve(
         CLIENT + f">> REMOVE-BEFORE 3291 {{K}}\n<< {answer}",
-        hello("N1", chosen) + f"""
+        hello("N1", chosen)
+        + f"""
         >> GETTIMESTAMP
         << ERROR unknown command
         >> CHECKPRESENT {{K}}
-        << {'SUCCESS' if there else 'FAILURE'}
+        << {"SUCCESS" if there else "FAILURE"}
         """,
         says("N2", "GETTIMESTAMP", "TIMESTAMP 1", "REMOVE-BEFORE 101 {K}", "SUCCESS"),
     )

@@ -19,7 +19,9 @@ from tests.support.cluster_world import N1, N2
 
 
 def test_nobody_is_asked_for_what_nobody_has() -> None:
-    clustered(CLIENT + """
+    clustered(
+        CLIENT
+        + """
         >> CHECKPRESENT {K}
         << FAILURE
         >> GET 0  {K}
@@ -30,7 +32,8 @@ def test_nobody_is_asked_for_what_nobody_has() -> None:
         << FAILURE
         >> GETTIMESTAMP
         << TIMESTAMP 3191
-        """)
+        """
+    )
 
 
 def test_content_is_stored_on_all_nodes_and_fetched_and_removed() -> None:
@@ -75,7 +78,8 @@ def test_content_is_stored_on_all_nodes_and_fetched_and_removed() -> None:
 
 def test_content_is_read_from_the_middle_and_from_beyond_its_end() -> None:
     Gateway(frozenset({N1})).serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> GET 7 f {K}
         << DATA 13
         <| {TAIL}
@@ -86,7 +90,8 @@ def test_content_is_read_from_the_middle_and_from_beyond_its_end() -> None:
         << VALID
         >> SUCCESS
         """,
-        H1 + """
+        H1
+        + """
         >> GET 7 f {K}
         << DATA 13
         << {TAIL}VALID

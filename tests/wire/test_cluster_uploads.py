@@ -45,7 +45,8 @@ def test_each_node_gets_the_bytes_that_it_has_not() -> None:
 
 def test_the_client_goes_on_where_the_node_with_least_is() -> None:
     log = clustered(
-        CLIENT + """
+        CLIENT
+        + """
         >> PUT f {K}
         << PUT-FROM 7
         >> DATA 13
@@ -54,7 +55,8 @@ def test_the_client_goes_on_where_the_node_with_least_is() -> None:
         << SUCCESS-PLUS {N1} {N2}
         """,
         takes("N1", offset=7),
-        hello("N2") + """
+        hello("N2")
+        + """
         >> PUT f {K}
         << PUT-FROM 20
         >> DATA 0
@@ -68,7 +70,8 @@ def test_the_client_goes_on_where_the_node_with_least_is() -> None:
 def test_an_offset_beyond_the_end_gets_no_bytes() -> None:
     clustered(
         CLIENT + ">> PUT f {K}\n<< PUT-FROM 0\n" + UPLOAD + "<< SUCCESS-PLUS {N2}",
-        hello("N1") + """
+        hello("N1")
+        + """
         >> PUT f {K}
         << PUT-FROM 700
         >> DATA 0
@@ -91,7 +94,8 @@ def test_a_version_0_node_gets_no_verdict() -> None:
         + """
         << SUCCESS-PLUS {N1} {N2}
         """,
-        hello("N1", "ERROR unknown command") + """
+        hello("N1", "ERROR unknown command")
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> DATA 20
@@ -105,7 +109,8 @@ def test_a_version_0_node_gets_no_verdict() -> None:
 
 def test_a_version_0_node_never_gets_the_last_byte_of_invalid_content() -> None:
     log = clustered(
-        CLIENT + """
+        CLIENT
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> DATA 20
@@ -113,13 +118,15 @@ def test_a_version_0_node_never_gets_the_last_byte_of_invalid_content() -> None:
         >> INVALID
         << SUCCESS-PLUS {N2}
         """,
-        hello("N1", "ERROR unknown command") + """
+        hello("N1", "ERROR unknown command")
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> DATA 20
         >> EOF
         """,
-        hello("N2") + """
+        hello("N2")
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> DATA 20
@@ -134,7 +141,8 @@ def test_a_version_0_node_never_gets_the_last_byte_of_invalid_content() -> None:
 def test_a_cluster_without_nodes_has_nothing_and_takes_nothing() -> None:
     """Vector 35: git-annex says ALREADY-HAVE, and a move deletes the only copy."""
     log = Gateway(count=0).serve(
-        CLIENT + """
+        CLIENT
+        + """
         >> PUT f {K}
         << ERROR {NONE}
         >> ERROR expected PUT_FROM or ALREADY_HAVE
@@ -188,7 +196,8 @@ def test_a_node_that_fails_is_left_out(broken: list[str]) -> None:
 
 def test_where_every_node_fails_the_upload_does_and_the_session_goes_on() -> None:
     log = clustered(
-        CLIENT + """
+        CLIENT
+        + """
         >> PUT f {K}
         << ERROR {TOLD}
         >> ERROR expected PUT_FROM or ALREADY_HAVE
@@ -234,7 +243,8 @@ def test_nodes_that_have_it_already_are_named_with_those_that_store_it() -> None
         + """
         << SUCCESS-PLUS {N1} {FAR} {N2}
         """,
-        hello("N1") + """
+        hello("N1")
+        + """
         >> PUT f {K}
         << ALREADY-HAVE-PLUS {FAR} {C} {N1} {FAR} made-up {N2} 00-00
         >> CHECKPRESENT {K}
@@ -282,7 +292,8 @@ def test_a_client_that_sends_nothing_leaves_the_nodes_connections_whole() -> Non
         << SUCCESS
         """
     clustered(
-        CLIENT + """
+        CLIENT
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> ERROR cannot read it

@@ -17,9 +17,8 @@ import pytest
 
 from annexshell.repository.content import Content
 from annexshell.repository.open import Repository
-from tests.support.content import HERE, make_repository, object_path
+from tests.support.content import HERE, make_repository, object_path, tmp_path_of
 from tests.support.content import sha256_key as key_of
-from tests.support.content import tmp_path_of
 from tests.support.process import LIMIT
 from tests.support.session import Session, p2pstdio, sha256_key
 from tests.support.shell import environment, shell_argv

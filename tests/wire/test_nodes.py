@@ -61,7 +61,8 @@ V4 = "<< AUTH-SUCCESS {X}\n>> VERSION 4\n<< VERSION 4\n"
 
 def test_what_is_relayed_is_canonical_and_keeps_its_bytes() -> None:
     proxied(
-        V4 + """
+        V4
+        + """
         >> CHECKPRESENT SHA256E-s020--abc
         << FAILURE
         >> CHECKPRESENT WORM--{odd}
@@ -71,7 +72,8 @@ def test_what_is_relayed_is_canonical_and_keeps_its_bytes() -> None:
         << INVALID
         >> FAILURE
         """,
-        V4 + """
+        V4
+        + """
         >> CHECKPRESENT SHA256E-s20--abc
         << FAILURE
         >> CHECKPRESENT WORM--{odd}
@@ -87,13 +89,15 @@ def test_what_is_relayed_is_canonical_and_keeps_its_bytes() -> None:
 
 def test_plus_replies_are_relayed_and_only_believed_of_known_repositories() -> None:
     locations = proxied(
-        V4 + """
+        V4
+        + """
         >> REMOVE {K}
         << SUCCESS-PLUS {X} {A} {B}
         >> REMOVE {K}
         << FAILURE-PLUS {A}
         """,
-        V4 + """
+        V4
+        + """
         >> REMOVE {K}
         << SUCCESS-PLUS {A} {B} made-up
         >> REMOVE {K}
@@ -148,7 +152,8 @@ V1_CLIENT = "<< AUTH-SUCCESS {X}\n>> VERSION 4\n<< VERSION 1\n"
 
 def test_a_version_0_nodes_content_is_called_invalid_so_that_it_is_verified() -> None:
     proxied(
-        V1_CLIENT + """
+        V1_CLIENT
+        + """
         >> GET 0 f {K}
         << DATA 11
         <| hello world
@@ -159,7 +164,8 @@ def test_a_version_0_nodes_content_is_called_invalid_so_that_it_is_verified() ->
         << VALID
         >> SUCCESS
         """,
-        V0_NODE + """
+        V0_NODE
+        + """
         >> GET 0 f {K}
         << DATA 11
         <| hello world
@@ -173,7 +179,8 @@ def test_a_version_0_nodes_content_is_called_invalid_so_that_it_is_verified() ->
 
 def test_a_version_0_node_never_gets_the_last_byte_of_invalid_content() -> None:
     locations = proxied(
-        V1_CLIENT + """
+        V1_CLIENT
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> DATA 11
@@ -187,7 +194,8 @@ def test_a_version_0_node_never_gets_the_last_byte_of_invalid_content() -> None:
         >> INVALID
         << FAILURE
         """,
-        V0_NODE + """
+        V0_NODE
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> DATA 11
@@ -218,7 +226,8 @@ def test_a_node_that_cannot_keep_a_time_limit_is_not_asked_to_remove() -> None:
 def test_a_time_of_an_earlier_connection_is_not_used() -> None:
     """The node may have rebooted: its clock would start again from zero."""
     locations = proxied(
-        V4 + """
+        V4
+        + """
         >> GETTIMESTAMP
         << TIMESTAMP 5000
         >> REMOVE-BEFORE 5600 {K}
@@ -229,7 +238,8 @@ def test_a_time_of_an_earlier_connection_is_not_used() -> None:
         << SUCCESS
         """,
         V4 + ">> GETTIMESTAMP\n<< TIMESTAMP 5000\n<< EOF",
-        V4 + """
+        V4
+        + """
         >> GETTIMESTAMP
         << TIMESTAMP 7
         >> REMOVE-BEFORE 607 {K}
@@ -240,7 +250,9 @@ def test_a_time_of_an_earlier_connection_is_not_used() -> None:
 
 
 def test_a_node_that_cannot_be_reached_fails_requests_and_not_the_session() -> None:
-    proxied(V4 + """
+    proxied(
+        V4
+        + """
         >> CHECKPRESENT {K}
         << ERROR cannot connect to node: no such host
         >> PUT f {K}
@@ -248,7 +260,8 @@ def test_a_node_that_cannot_be_reached_fails_requests_and_not_the_session() -> N
         >> ERROR expected PUT_FROM or ALREADY_HAVE
         >> REMOVE {K}
         << ERROR cannot connect to node: no such host
-        """)
+        """
+    )
 
 
 def test_another_repository_at_the_nodes_place_is_not_used() -> None:
@@ -267,7 +280,8 @@ def test_a_version_that_was_not_offered_is_not_believed() -> None:
 
 def test_errors_of_the_node_are_relayed_and_the_session_goes_on() -> None:
     proxied(
-        V4 + """
+        V4
+        + """
         >> CHECKPRESENT {K}
         << ERROR disk on fire
         >> PUT f {K}
@@ -280,7 +294,8 @@ def test_errors_of_the_node_are_relayed_and_the_session_goes_on() -> None:
         >> LOCKCONTENT {K}
         << FAILURE
         """,
-        V4 + """
+        V4
+        + """
         >> CHECKPRESENT {K}
         << ERROR disk on fire
         >> PUT f {K}
@@ -297,7 +312,8 @@ def test_errors_of_the_node_are_relayed_and_the_session_goes_on() -> None:
 
 def test_nonsense_of_a_node_is_a_failure_and_never_a_success() -> None:
     locations = proxied(
-        V4 + """
+        V4
+        + """
         >> REMOVE {K}
         << ERROR node failed: unknown command
         >> CHECKPRESENT {K}
@@ -314,7 +330,8 @@ def test_nonsense_of_a_node_is_a_failure_and_never_a_success() -> None:
 
 def test_a_node_that_dies_is_an_error_and_is_reconnected() -> None:
     locations = proxied(
-        V4 + """
+        V4
+        + """
         >> REMOVE {K}
         << ERROR node failed: the connection to the node ended
         >> REMOVE {K}
@@ -336,7 +353,8 @@ def test_a_node_that_dies_in_the_middle_of_a_get_ends_the_connection() -> None:
 def test_a_node_that_dies_while_it_receives_is_a_failure_of_that_put_alone() -> None:
     big = b"x" * 3_000_000
     locations = proxied(
-        V4 + """
+        V4
+        + """
         >> PUT f {big_key}
         << PUT-FROM 0
         >> DATA 3000000
@@ -355,14 +373,16 @@ def test_a_node_that_dies_while_it_receives_is_a_failure_of_that_put_alone() -> 
 
 def test_a_client_that_cannot_send_after_all_tells_the_node() -> None:
     proxied(
-        V4 + """
+        V4
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> ERROR cannot read it
         >> CHECKPRESENT {K}
         << FAILURE
         """,
-        V4 + """
+        V4
+        + """
         >> PUT f {K}
         << PUT-FROM 0
         >> ERROR the client sent nothing
@@ -417,7 +437,8 @@ def test_locks_that_are_not_given_back_keep_only_a_few_links() -> None:
 def test_a_second_answer_is_not_taken_for_that_to_the_next_request() -> None:
     """A node out of step must not make content present that it never spoke of."""
     proxied(
-        V4 + """
+        V4
+        + """
         >> CHECKPRESENT {K}
         << FAILURE
         >> CHECKPRESENT {K}
@@ -426,7 +447,8 @@ def test_a_second_answer_is_not_taken_for_that_to_the_next_request() -> None:
         << FAILURE
         """,
         V4 + ">> CHECKPRESENT {K}\n<| {two}\n>> EOF\n",
-        V4 + """
+        V4
+        + """
         >> CHECKPRESENT {K}
         << FAILURE
         >> REMOVE {K}

@@ -40,7 +40,8 @@ def execute(service: Service) -> NoReturn:
 
 def handed(command: str, home: Path, **restrictions: str | bool) -> Service:
     surroundings = Surroundings(
-        str(home), Restrictions(**restrictions)  # type: ignore[arg-type]  # by name
+        str(home),
+        Restrictions(**restrictions),  # type: ignore[arg-type]  # by name
     )
     with pytest.raises(Handed) as caught:
         pass_through([command], surroundings, execute)

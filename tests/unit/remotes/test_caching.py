@@ -62,7 +62,10 @@ def test_settings_that_switch_sharing_off(
     tmp_path: Path, setting: dict[str, str]
 ) -> None:
     repository = make_repository(
-        tmp_path / "r", version="10", bare=True, **setting  # type: ignore[arg-type]
+        tmp_path / "r",
+        version="10",
+        bare=True,
+        **setting,  # type: ignore[arg-type]
     )
     assert share(repository, HOST) is None
 

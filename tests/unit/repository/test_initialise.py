@@ -15,9 +15,8 @@ import pytest
 from annexshell.errors import Unsupported
 from annexshell.logs.mapped import Trust
 from annexshell.model.ids import UUID, looks_like_uuid
-from annexshell.repository import configfile, identity
+from annexshell.repository import configfile, identity, probing
 from annexshell.repository import initialise as module
-from annexshell.repository import probing
 from annexshell.repository.branch import Branch
 from annexshell.repository.errors import InitializationFailed, InitializationRefused
 from annexshell.repository.firstlogs import FirstLogs
