@@ -24,7 +24,7 @@ from annexshell.errors import LinkClosed, LinkStalled, PayloadStalled
 from annexshell.model.duration import spell_duration
 from annexshell.model.payload import Payload
 from annexshell.transport import syscalls
-from annexshell.transport.flow import Flow, Outflow, inflow, others, outflow
+from annexshell.transport.flow import Flow, Outflow, inflow, others, outflow, room_soon
 from annexshell.transport.guard import Guard
 
 _LOOKING = 0.5
@@ -173,15 +173,20 @@ class Link:
         """Return when the peer takes bytes. Raises LinkStalled."""
         self._check()
         flow, payload = self._outflow, self._payload
-        if flow is None or payload is None or not await flow.rest(payload.remaining):
-            seconds, wait = self.stall, trio.lowlevel.wait_writable
-            with others:
-                done = await self._writes.wait(wait, self.writing, seconds)
-            if not done:
-                raise self._stalled("took no more bytes", seconds)
-            if flow is not None:
-                flow.woken()
+        if flow is None or payload is None:
+            await self._room()
+        elif not await flow.rest(payload.remaining):
+            if not await room_soon(self.writing):
+                await self._room()
+            flow.woken()
         self._moved = trio.current_time()
+
+    async def _room(self) -> None:
+        seconds, wait = self.stall, trio.lowlevel.wait_writable
+        with others:
+            done = await self._writes.wait(wait, self.writing, seconds)
+        if not done:
+            raise self._stalled("took no more bytes", seconds)
 
     def arrival(self, payload: Payload) -> Callable[[], Awaitable[None]]:
         """What is to be the ``ready`` of a payload that the peer sends.

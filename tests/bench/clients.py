@@ -155,5 +155,5 @@ def client_rows(ground: Ground, amounts: Amounts, stack: ExitStack) -> Iterator[
 
         # Small differences of large files are what is judged, and two ways have to share
         # the cores with a client that takes nearly all of them.
-        runs = 1.0 if what == _LARGE else 0.5
+        runs = 3.0 if what == _LARGE else 0.5
         yield Row("Real client", [name], pairs, make, runs=runs)

@@ -14,7 +14,15 @@ import trio
 import annexshell.transport.flow
 from annexshell.model.payload import Payload
 from annexshell.transport import moving, syscalls
-from annexshell.transport.flow import LARGE, inflow, outflow, queued, widen
+from annexshell.transport.flow import (
+    LARGE,
+    inflow,
+    others,
+    outflow,
+    queued,
+    room_soon,
+    widen,
+)
 from annexshell.transport.link import Link
 from tests.support.async_tests import clock_test
 
@@ -150,6 +158,25 @@ async def test_who_pauses_can_be_cancelled() -> None:
     assert payload.remaining < SIZE
     link.close()
     os.close(reading)
+
+
+@clock_test
+async def test_room_is_waited_for_here_only_while_that_keeps_nobody() -> None:
+    reading, writing = os.pipe2(os.O_NONBLOCK)
+    assert await room_soon(writing)
+    os.write(writing, bytes(1 << 16))
+    assert not await room_soon(writing), "it is full, and nobody reads"
+    os.read(reading, 1 << 16)
+    with others:
+        assert not await room_soon(writing), "another task waits for bytes to move"
+    assert await room_soon(writing)
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await room_soon(writing)
+    assert scope.cancelled_caught
+    os.close(reading)
+    assert await room_soon(writing), "whoever writes hears that nobody reads"
+    os.close(writing)
 
 
 def test_pipes_are_widened_for_what_is_not_small() -> None:
