@@ -50,7 +50,7 @@ class Library:
             raise OSError(str(error)) from error
         linked = os.path.lexists(os.path.join(git_dir, "commondir"))
         self._refs = None if linked else os.fsencode(git_dir) + b"/"
-        self._ref = b"", ""
+        self._ref: tuple[bytes | None, str] = (None, "")
         self._commits: dict[str, pygit2.Oid] = {}
         self._root: tuple[ObjectId | None, pygit2.Tree | None] = (None, None)
 
@@ -80,11 +80,13 @@ class Library:
             return None
         finally:
             os.close(fd)
-        if text != self._ref[0]:
+        known, name = self._ref
+        if text != known:
             if not _LOOSE.match(text):
                 return None
-            self._ref = text, text[:40].decode()
-        return self._ref[1]
+            name = text[:40].decode()
+            self._ref = text, name
+        return name
 
     def _tree_of(self, commit: str) -> pygit2.Oid:
         """The tree of a commit, which never changes. Raises ValueError if it is none."""

@@ -105,6 +105,17 @@ def test_wherever_git_keeps_the_ref_it_is_found(repo: Repo) -> None:
         branch.locations(K)
 
 
+def test_a_ref_that_lost_its_text_is_told(repo: Repo) -> None:
+    """As a power failure may leave it: that is no ref that was read before."""
+    repo.commit({K_LOG: b"1000s 1 %b\n" % U1})
+    branch = Branch(repo.open())
+    (
+        repo.path / (".git" if (repo.path / ".git").is_dir() else "") / BRANCH
+    ).write_bytes(b"")
+    with pytest.raises(BranchUnreadable, match="reference"):
+        branch.locations(K)
+
+
 def test_what_waits_for_nobody_is_recorded_at_once(repo: Repo) -> None:
     repo.commit({K_LOG: b"1000s 1 %b\n" % U1})
     opened = repo.open()
