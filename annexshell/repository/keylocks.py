@@ -11,6 +11,7 @@ the key's checksum. They are locks of the open file: whoever dies lets go.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from annexshell.model.key import Key
 from annexshell.repository.annex import storage
@@ -142,11 +143,13 @@ class KeyLocks:
 
     def _open_changes(self) -> int:
         """Raises OSError."""
+        path = self.change_path
         try:
-            fd = open_lock_file(self.change_path, exclusive=True)
+            fd = open_lock_file(path, exclusive=True, create=False)
         except FileNotFoundError:
             self._sharing.make_directories(self._directory, self._top)
-            fd = open_lock_file(self.change_path, exclusive=True)
+            _make_for_owner(self._directory, os.path.basename(path))
+            fd = open_lock_file(path, exclusive=True)
         try:
             self._sharing.share(fd)
         except BaseException:
@@ -170,3 +173,27 @@ class KeyLocks:
                 # Its last holder has just deleted it.
                 held.close()
         return None
+
+
+def _make_for_owner(directory: str, name: str) -> None:
+    """Make a file that stays. Root's is the directory's owner's, who else could not lock it.
+
+    The directory is opened first: what may lie there by then is not followed. Raises
+    OSError.
+    """
+    where = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            fd = os.open(name, flags, 0o666, dir_fd=where)
+        except FileExistsError:
+            return  # Another session was faster.
+        try:
+            owner = os.fstat(where)
+            if os.geteuid() == 0 != owner.st_uid:
+                with suppress(OSError):  # a disk may know no such user
+                    os.fchown(fd, owner.st_uid, owner.st_gid)
+        finally:
+            os.close(fd)
+    finally:
+        os.close(where)

@@ -78,6 +78,19 @@ def test_a_change_lock_that_cannot_be_had_is_told(locks: KeyLocks) -> None:
         locks.try_change(K)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+def test_what_root_made_is_the_owners_of_the_directory(locks: KeyLocks) -> None:
+    """Else no session of theirs could remove anything any more."""
+    directory = Path(locks.change_path).parent
+    directory.mkdir(parents=True)
+    os.chown(directory, 65534, 64321)
+    held = locks.try_change(K)
+    assert held is not None
+    held.close()
+    status = Path(locks.change_path).stat()
+    assert (status.st_uid, status.st_gid) == (65534, 64321)
+
+
 def test_what_a_dead_session_left_is_used_and_removed(locks: KeyLocks) -> None:
     held = locks.try_upload(K)
     assert held is not None
