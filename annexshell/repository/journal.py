@@ -151,7 +151,11 @@ class Journal:
 
     def _take(self, timeout: float) -> FileLock:
         lock = self._locks.wait_lock(self._lock, exclusive=True, timeout=timeout)
-        self._sharing.share(self._lock)
+        try:
+            self._sharing.share(self._lock)
+        except BaseException:
+            lock.close()
+            raise
         return lock
 
     def check(self, path: bytes, *, private: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from annexshell.errors import JournalFailed, KeyNotStorable, LockTimeout
 from annexshell.repository.filelock import try_lock
 from annexshell.repository.journal import Journal, branch_path, journal_name
+from annexshell.repository.modes import Sharing
 from tests.support.content import watch_disk
 from tests.support.repositories import K_LOG, K, Repo, plain_repo
 
@@ -136,6 +138,22 @@ def test_a_held_lock_is_waited_for_only_so_long(repo: Repo, journal: Journal) ->
         pytest.fail("the lock was held by another")
     with journal.locked(timeout=0):
         assert try_lock(str(repo.annex_dir / "journal.lck"), exclusive=True) is None
+
+
+def test_a_lock_that_cannot_be_shared_is_let_go_of(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.git("config", "core.sharedRepository", "group")
+    journal = Journal(repo.open())
+
+    def broken(*_: object) -> None:
+        raise OSError(errno.EIO, "the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sharing, "share", broken)
+        with pytest.raises(JournalFailed, match="the disk is gone"):
+            journal.locked(0)
+    journal.locked(0).close()
 
 
 def test_checking_writes_nothing(repo: Repo, journal: Journal) -> None:
