@@ -197,6 +197,8 @@ class Fan:
         read = self._sharing.read if self._sharing.possible else None
         if read is not None:
             await self._wanted(piece)
+            # Meanwhile a thread may have been left alone with a part of the window.
+            self._move()
         self._least = piece
         room = window.room(window.head - self._most(), piece)
         await moving.fill(self._source, room, self._arrived, read)

@@ -5,19 +5,23 @@ from __future__ import annotations
 import fcntl
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import attrs
 import pytest
 import trio
+import trio.testing
 
 from annexshell.errors import PayloadShort
 from annexshell.model.payload import Payload, Validity
 from annexshell.transport import moving, syscalls, zerocopy
 from annexshell.transport.fanout import Fan
 from annexshell.transport.moving import SMALL
+from annexshell.transport.sharing import Sharing
 from annexshell.transport.syscalls import Unsupported
+from annexshell.transport.window import Window
 from tests.support.async_tests import clock_test, trio_test
 from tests.unit.transport.test_fanout import (
     PATIENCE,
@@ -259,6 +263,77 @@ async def test_who_leaves_holds_up_nobody(calls: Calls) -> None:
                 stuck.branch.scope.cancel()
             assert CONTENT.startswith(left.heard) and left.count >= 2 * MIB
             assert other.heard == CONTENT
+
+
+class Held(Receiver):
+    """Takes nothing from when ``held`` is set until it ``goes`` on."""
+
+    held: threading.Event
+    goes: trio.Event
+
+    async def _digest(self, count: int) -> None:
+        if self.held.is_set():
+            await self.goes.wait()
+
+
+@trio_test
+async def test_what_a_thread_has_stays_as_it_is_when_it_is_left_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also if that happens while nothing is read, since the pipes are full."""
+    content, heard, late = CONTENT * 2, bytearray(), bytearray()
+    hangs, come_on, over = threading.Event(), threading.Event(), threading.Event()
+    begins: list[int] = []
+    find_room, found_early = Window.room, Sharing.early
+
+    def room(self: Window, tail: int, limit: int) -> memoryview:
+        if tail == self.head:
+            # It is where what comes next will be, too, once nobody is behind.
+            begins.append(tail)
+        return find_room(self, tail, limit)
+
+    def early(self: Sharing, little: int) -> bool:
+        while stuck.branch.feed is not None and not hangs.is_set():
+            stuck.branch.push(fan._window, 1)
+            if not stuck.branch.feed.busy:
+                break
+            os.sched_yield()
+        return found_early(self, little)
+
+    def refused(source: int, null: int, count: int) -> int:
+        raise Unsupported
+
+    def hang(piece: memoryview) -> None:
+        if len(heard) > 3 * MIB and len(heard) in begins:
+            hangs.set()
+            come_on.wait()
+            late.extend(piece)
+            over.set()
+        heard.extend(piece)
+
+    monkeypatch.setattr(Window, "room", room)
+    # Where the thread is quick, which is its own matter.
+    monkeypatch.setattr(Sharing, "early", early)
+    # All comes by the window.
+    monkeypatch.setattr(syscalls, "forget", refused)
+    async with client(content, size=MIB) as payload:
+        with Fan(payload, patience=1e9) as fan:
+            stuck = Direct(fan.branch(0, "stuck"), work=hang)
+            node = Held(fan.branch(0, "node"), rest=1)
+            node.held, node.goes = hangs, trio.Event()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run_all, fan, stuck, node)
+                assert await trio.to_thread.run_sync(hangs.wait, 30)
+                await trio.testing.wait_all_tasks_blocked(0.1)
+                stuck.branch.scope.cancel()
+                while stuck.branch.alive:
+                    await trio.sleep(0.01)
+                node.goes.set()
+                await trio.testing.wait_all_tasks_blocked(0.1)
+                come_on.set()
+                assert await trio.to_thread.run_sync(over.wait, 30)
+            assert node.heard == content
+    assert late and content.startswith(heard)
 
 
 # -- how it ends -------------------------------------------------------------------------------
