@@ -141,7 +141,10 @@ class Resident:
     def rehearsed(self) -> None:
         """Tell what memory that took, if it can be known: others need not rehearse."""
         try:
-            self._telling.send(PAGES + pages.used(), socket.MSG_DONTWAIT)
+            told = PAGES + pages.used()
+            if len(told) <= _MESSAGE:
+                # What is cut off nobody could use, not even to begin with.
+                self._telling.send(told, socket.MSG_DONTWAIT)
         except (OSError, ValueError):
             return  # they rehearse as well
 
@@ -239,9 +242,10 @@ def rehearse(stage: str) -> None:
     ]
     try:
         standing(os.getpid())
-        _serve(_Player())
-    except Unfit:
-        rehearsal.rehearse(stage)
+        try:
+            _serve(_Player())
+        except Unfit:
+            rehearsal.rehearse(stage)
     except (OSError, KeyError, AnnexshellError):
         return  # somebody took the stage away: the session is slower without it
     finally:
