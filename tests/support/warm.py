@@ -133,8 +133,20 @@ def ended(pidfd: int) -> bool:
 
 
 def is_warm(pid: int) -> bool:
-    """Whether a launcher has handed its session over: its stdout is closed then."""
-    return not os.path.lexists(f"/proc/{pid}/fd/1")
+    """Whether a launcher handed its session over, of which something was heard already.
+
+    Its stdout is another process's then, and is closed here a moment later.
+    """
+    try:
+        stdout = os.readlink(f"/proc/{pid}/fd/1")
+    except FileNotFoundError:
+        return True
+    own = {pid, *descendants(pid)}
+    for other in map(int, filter(str.isdigit, os.listdir("/proc"))):
+        with contextlib.suppress(OSError):  # it just ended, or is not ours
+            if other not in own and os.readlink(f"/proc/{other}/fd/1") == stdout:
+                return True
+    return False
 
 
 def sessions_of(resident: int) -> list[int]:
