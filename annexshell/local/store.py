@@ -374,9 +374,7 @@ async def _verdict(opened: OpenObject) -> Validity:
 
 
 def _load_git() -> None:
-    import annexshell.repository.gitlib as loaded
-
-    del loaded
+    import annexshell.repository.gitlib  # noqa: F401
 
 
 @attrs.define

@@ -89,8 +89,10 @@ class Dropping:
         True also if it was absent. ``prepare`` raises if ``record`` could not log the
         absence; ``recording`` is both, where nothing slow comes between. With annex.trashbin
         the content first goes to ``trash``. Work tree files that nobody changed become
-        pointers. ``found`` is where it was just seen. Raises ContentLocked, RemovalRefused, StorageFailed, LockTimeout, and as
-        the callables do.
+        pointers. ``found`` is where it was just seen.
+
+        Raises ContentLocked, RemovalRefused, StorageFailed, LockTimeout, and as the
+        callables do.
         """
         in_time = partial(_is_before, before, clock)
         how = _How(prepare, record, recording, trash)
@@ -150,7 +152,7 @@ class Dropping:
             freezer.persist(
                 place.directory, lambda: _take_away(place.object, None, in_time)
             )
-        if self._removable(key, self._objects.find(key, besides=place)):
+        if self._removable(key, self._objects.find(key)):
             return False
         absence.record()
         return True

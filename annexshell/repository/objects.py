@@ -44,17 +44,14 @@ class Objects:
         self._annex = annex
         self._judged: dict[tuple[Key, Identity], bool] = {}
 
-    def find(self, key: Key, besides: ObjectPlace | None = None) -> Found | None:
+    def find(self, key: Key) -> Found | None:
         """The object as it lies there: the first regular file in search order.
 
-        One that lies at ``besides`` is not meant. Raises StorageFailed where the disk does
-        not tell.
+        Raises StorageFailed where the disk does not tell.
         """
         paths = self._annex.paths
         for scheme in paths.schemes:
             place = paths.place(key, scheme)
-            if place == besides:
-                continue
             status = status_of(place.object)
             if status is not None and stat.S_ISREG(status.st_mode):
                 return Found(place, status)

@@ -24,7 +24,7 @@ from typing import Any
 
 import annexshell.cli.p2pstdio
 import annexshell.repository.git
-import annexshell.serve.start
+import annexshell.serve.start  # noqa: F401  loaded once, not in every child
 from annexshell.cli.shell import main
 from tests.support.world import remove_tree
 
@@ -38,8 +38,6 @@ CHANGING = (
 )
 DIED = 99
 _LIMIT = 60.0
-_LOADED = (annexshell.serve.start,)
-"""Before there are children, each of which would load it."""
 _MANY = 2000
 
 
