@@ -1,4 +1,4 @@
-"""A real client where ``annexshell.zerocopy`` is false, at the gateway and at its nodes."""
+"""A real client, with and without ``annexshell.zerocopy`` at the gateway and at its nodes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,21 @@ class Estate:
         }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["true", "false"])
 def estate(
-    world: World, current: Client, openssh: SshServer, places: Callable[[], Path]
+    request: pytest.FixtureRequest,
+    world: World,
+    current: Client,
+    openssh: SshServer,
+    places: Callable[[], Path],
 ) -> Iterator[Estate]:
     place = places()
     gateway = Gateway.create(world, current, place / "gw", bare=True)
     gateway.add_path_node("path")
     gateway.add_ssh_node("ssh", openssh, "ours")
+    gateway.add_ssh_node("other", openssh, "ours")
     for repo in (gateway.repo, *gateway.nodes.values()):
-        repo.git("config", "annexshell.zerocopy", "false")
+        repo.git("config", "annexshell.zerocopy", request.param)
     gateway.publish_cluster()
     me = gateway.repo.clone(openssh.url("ours", gateway.repo.path), place / "me")
     yield Estate(gateway, me)
@@ -52,7 +57,7 @@ def estate(
 
 @pytest.mark.parametrize(
     ("remote", "holders"),
-    [("path", {"path"}), ("ssh", {"ssh"}), ("cluster", {"path", "ssh"})],
+    [("path", {"path"}), ("ssh", {"ssh"}), ("cluster", {"path", "ssh", "other"})],
     ids=["path", "ssh", "cluster"],
 )
 def test_content_goes_there_and_comes_back(
